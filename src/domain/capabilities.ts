@@ -263,6 +263,14 @@ export function withTranscoders(own: Capabilities, transcoders: readonly Capabil
   return { ...own, bitstring: bitstringOf([...bitsOf(own.bitstring), ...capacities.keys()]), capacities }
 }
 
+/** A job without what it asks of an orchestrator alone, for its transcoders. */
+export function withoutStorage(job: Capabilities): Capabilities {
+  const kept = bitsOf(job.bitstring).filter(
+    (bit) => bit < capability.storageDirect || bit > capability.storageGcs,
+  )
+  return { ...job, bitstring: bitstringOf(kept) }
+}
+
 /** Capacity by capability: 1 for each bit when no capacities are reported (wire.md §7). */
 export function capacitiesOf({ bitstring, capacities }: Capabilities): ReadonlyMap<number, number> {
   return capacities.size > 0 ? capacities : new Map(bitsOf(bitstring).map((bit) => [bit, 1]))

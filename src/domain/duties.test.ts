@@ -251,9 +251,10 @@ describe('what else settings imply', () => {
       assert.equal(accountNeedsOf(dutiesOf(settingsOf(line))), expected))
   }
 
-  it('object stores are not offered, all else is', () => {
+  it('object stores are offered where segments are fetched by their URIs, all else always is', () => {
     const all = defaultCapabilities('1')
-    const { bitstring, capacities } = offered(all)
+    assert.equal(offered(all, { fetchesUris: true }), all)
+    const { bitstring, capacities } = offered(all, { fetchesUris: false })
     const missing = [4, 5, 6]
     assert.deepEqual(
       bitsOf(bitstring),

@@ -190,8 +190,12 @@ export function feedCurrenciesOf({
   return [...new Set(currencies.filter(needsFeed).map((currency) => currency.toUpperCase()))]
 }
 
-/** The capabilities that a node announces: this one has no object stores. */
-export function offered(all: Capabilities): Capabilities {
+/**
+ * The capabilities that a node announces: gateways with object stores send segments as URIs (wire.md §12), so that a node
+ * that fetches none cannot work for them.
+ */
+export function offered(all: Capabilities, { fetchesUris }: { readonly fetchesUris: boolean }): Capabilities {
+  if (fetchesUris) return all
   const missing: number[] = [capability.storageDirect, capability.storageS3, capability.storageGcs]
   const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
   const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import type { HostRule } from '../../lib/host-rule.ts'
 import type { Resolve } from '../../lib/public-address.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
-import { fetchSource, type SourceRule } from './source-fetch.ts'
+import { fetchSource } from './source-fetch.ts'
 
-const PUBLIC: SourceRule = { public: true, hosts: [] }
+const PUBLIC: HostRule = { public: true, hosts: [] }
 const never = () => new AbortController().signal
 
 /** A web server on loopback that counts its requests. */
@@ -40,7 +41,7 @@ const loopbackIsPublic = { resolve, isPublic: (ip: string) => ip === '127.0.0.1'
 
 function fetched(
   url: string,
-  options: { rule?: SourceRule; maxBytes?: number; room?: ByteBudget; names?: object } = {},
+  options: { rule?: HostRule; maxBytes?: number; room?: ByteBudget; names?: object } = {},
 ) {
   const { maxBytes = 1_000, names = { resolve }, room = new ByteBudget(1_000_000), rule = PUBLIC } = options
   return fetchSource(url, { rule, limits: { maxBytes, room }, names }, never())
@@ -68,7 +69,7 @@ test('listed hosts are called at their port, and the peer at its own', async (t)
   const store = await serve(t, (response) => response.end('the source'))
   const { port } = store
   const url = `http://store.example:${port}/0.ts`
-  const rules: [SourceRule, boolean][] = [
+  const rules: [HostRule, boolean][] = [
     [{ public: false, hosts: [{ host: 'store.example', port: null }] }, true],
     [{ public: false, hosts: [{ host: 'store.example', port }] }, true],
     [{ public: false, hosts: [{ host: 'store.example', port: port + 1 }] }, false],

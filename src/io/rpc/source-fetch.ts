@@ -2,32 +2,14 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage, STATU
 import { request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
 import { abortError, messageOf } from '../../lib/errors.ts'
-import { checkHost, isPublicAddress, lookupWhere, type Resolve } from '../../lib/public-address.ts'
+import { allowedAddresses, type HostRule, portOfUrl } from '../../lib/host-rule.ts'
+import { checkHost, lookupWhere, type Resolve } from '../../lib/public-address.ts'
 import type { Room } from '../../lib/request-body.ts'
 import { readBody } from '../../lib/request-body.ts'
 import { ExchangeError } from './peer-exchange.ts'
 
 /** Time limit for fetching a source (wire.md §12). */
 const FETCH_MS = 4_000
-const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
-
-/** A host listed by the operator. */
-export interface SourceHost {
-  /** A name or IP address without brackets, in lower case. */
-  readonly host: string
-  /** Null for every port. */
-  readonly port: number | null
-}
-
-/** Where sources may be fetched from. */
-export interface SourceRule {
-  /** All public addresses. */
-  readonly public: boolean
-  /** These hosts as well, whatever their address. */
-  readonly hosts: readonly SourceHost[]
-  /** This address at this port as well. */
-  readonly peer?: { readonly address: string; readonly port: number } | null
-}
 
 /** Size limits of a source. */
 export interface SourceLimits {
@@ -48,14 +30,14 @@ export interface SourceNames {
  */
 export async function fetchSource(
   text: string,
-  { limits, names = {}, rule }: { rule: SourceRule; limits: SourceLimits; names?: SourceNames },
+  { limits, names = {}, rule }: { rule: HostRule; limits: SourceLimits; names?: SourceNames },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const url = URL.canParse(text) ? new URL(text) : null
-  const port = url && (Number(url.port) || PORTS[url.protocol])
+  const port = url && portOfUrl(url)
   if (!url || !port) throw new ExchangeError('bad-answer', 'the source is not an http(s) URL')
   const over = AbortSignal.any([signal, AbortSignal.timeout(FETCH_MS)])
-  const allows = allowed(url, port, rule, names.isPublic ?? isPublicAddress)
+  const allows = allowedAddresses(url, port, rule, names.isPublic)
   let response: IncomingMessage | null = null
   try {
     checkHost(url.hostname, allows)
@@ -76,18 +58,6 @@ export async function fetchSource(
   } finally {
     response?.destroy()
   }
-}
-
-function allowed(
-  url: URL,
-  port: number,
-  { hosts, peer, public: takesPublic }: SourceRule,
-  isPublic: (ip: string) => boolean,
-): (ip: string) => boolean {
-  const name = url.hostname.replace(/^\[|\]$/g, '').toLowerCase()
-  const isListed = hosts.some((listed) => listed.host === name && (listed.port ?? port) === port)
-  if (isListed) return () => true
-  return (ip) => (takesPublic && isPublic(ip)) || (peer?.address === ip && peer.port === port)
 }
 
 /** Sends a request and resolves with the head of its answer. The connection is not reused. */

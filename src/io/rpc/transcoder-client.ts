@@ -3,6 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError } from '../../lib/errors.ts'
+import type { HostRule } from '../../lib/host-rule.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type {
@@ -16,7 +17,7 @@ import { readNotice, writeRegistration } from './convert-transcoder.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
 import type { OwnCerts } from './own-certs.ts'
 import { ExchangeError, openSession, openSocket, protocolOf } from './peer-exchange.ts'
-import { fetchSource, type SourceRule } from './source-fetch.ts'
+import { fetchSource } from './source-fetch.ts'
 import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
 
@@ -35,7 +36,7 @@ const BOUNDARY_BYTES = 10
 export class TranscoderClient implements OrchestratorLink, Service {
   readonly name = 'transcoder client'
   readonly #download: (url: string, signal: AbortSignal) => Promise<Uint8Array>
-  readonly #sources: SourceRule
+  readonly #sources: HostRule
   /** The addresses that connections to orchestrators lead to, by URL. */
   readonly #peers = new Map<string, { readonly address: string; readonly port: number }>()
   readonly #dice: Dice
@@ -46,7 +47,7 @@ export class TranscoderClient implements OrchestratorLink, Service {
     /** Fetches a source from its orchestrator. */
     download: (url: string, signal: AbortSignal) => Promise<Uint8Array>
     /** Where else sources may be fetched from; absent: public addresses. */
-    sources?: SourceRule
+    sources?: HostRule
     dice: Dice
     /** The certificates by which orchestrator and transcoder authenticate each other; null for no verification. */
     own: OwnCerts | null

@@ -3,6 +3,7 @@ import type { OrchestratorSettings, Settings } from '../../config/settings.ts'
 import { announcedVersion, defaultCapabilities } from '../../domain/capabilities.ts'
 import { offered, serviceUriOf } from '../../domain/duties.ts'
 import { GatewayWebhook } from '../../io/http/gateway-webhook.ts'
+import { FormUploads } from '../../io/objects/form-upload.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../../io/rpc/server.ts'
@@ -13,6 +14,7 @@ import { LoadEvening } from '../../services/cluster/load-evening.ts'
 import { Orchestrator } from '../../services/orchestrator/orchestrator.ts'
 import { PriceBook } from '../../services/orchestrator/price-book.ts'
 import type { Recipient } from '../../services/orchestrator/recipient.ts'
+import { ResultUploads } from '../../services/orchestrator/result-uploads.ts'
 import { SecretRing } from '../../services/orchestrator/secret-ring.ts'
 import { SelfCheck } from '../../services/orchestrator/self-check.ts'
 import { FreeOfCharge, TicketRecipient } from '../../services/orchestrator/ticket-recipient.ts'
@@ -65,7 +67,11 @@ export class OrchestratorParts {
       {
         ...{ serviceUri, secret: core.settings.secrets.orchSecret },
         orchestrator: payments?.chain.recipient ?? 'offchain',
-        capabilities: transcoder?.capabilities ?? offered(defaultCapabilities(announcedVersion(env.version))),
+        capabilities:
+          transcoder?.capabilities ??
+          offered(defaultCapabilities(announcedVersion(env.version)), {
+            fetchesUris: settings.sources !== null,
+          }),
       },
       {
         ...{ ...env, local: transcoder?.capacity ?? null, sources: results },
@@ -95,6 +101,7 @@ export class OrchestratorParts {
       {
         ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
         ...{ transcoder: transcoders, results, authKeys, siblings: cluster?.others ?? null },
+        uploads: settings.sources && new ResultUploads(new FormUploads(settings.sources), env),
         authority,
         agree: (gateway, price) => payee.prices?.agree(gateway, price),
       },

@@ -31,7 +31,9 @@ export class TranscoderParts {
     const { duties, env, media } = core
     const { ladder } = settings
     this.media = media
-    this.capabilities = offered(engineCapabilities(env, settings))
+    this.capabilities = offered(engineCapabilities(env, settings), {
+      fetchesUris: core.settings.orchestrator?.sources != null,
+    })
     const trial = { ...trialPictureOf(ladder), segmentMs: TRIAL_SEGMENT_MS, bitrate: TRIAL_BITRATE }
     this.capacity = new EngineCapacity(
       {

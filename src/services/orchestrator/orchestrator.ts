@@ -1,6 +1,6 @@
 import type { AuthTokenError } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
-import { satisfies } from '../../domain/capabilities.ts'
+import { satisfies, withoutStorage } from '../../domain/capabilities.ts'
 import type { NodeEvents, SegmentFailure } from '../../domain/events.ts'
 import { beyondDeclared, pixelsOfFailure } from '../../domain/failed-work.ts'
 import type { MemberWork } from '../../domain/member.ts'
@@ -28,6 +28,7 @@ import type { GatewayAuthority } from './gateway-authority.ts'
 import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
 import { OpenSessions, type Session } from './open-sessions.ts'
 import { OrchestratorError, SegmentError } from './orchestrator-error.ts'
+import type { ResultUploads } from './result-uploads.ts'
 import { storeResults } from './results.ts'
 import type { Reservation } from './segment-accounts.ts'
 
@@ -78,6 +79,8 @@ export interface OrchestratorNeeds extends OffersNeeds {
   readonly transcoder: Transcoder
   /** Where results wait to be fetched. */
   readonly results: ObjectStore
+  /** Saves results in stores of gateways; absent or null: nowhere. */
+  readonly uploads?: ResultUploads | null
   /** Who decides on gateways; absent or null: all get offers. */
   readonly authority?: GatewayAuthority | null
   /** Told the price that the authority sets for a gateway, in wei per pixel; null for none. */
@@ -457,11 +460,13 @@ export class Orchestrator implements Service {
     { deadlineMs, onBegin }: { deadlineMs: number; onBegin: () => void },
     signal: AbortSignal,
   ): Promise<{ results: readonly RenditionResult[]; pixels: bigint; sig: Uint8Array }> {
+    const { clock, signer, uploads = null } = this.#needs
+    const untilMs = clock.now() + deadlineMs
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
         payer: sender === ZERO_ADDRESS ? null : sender,
-        segment,
+        segment: { ...segment, capabilities: segment.capabilities && withoutStorage(segment.capabilities) },
         source,
         profiles: segment.profiles,
         durationMs: segment.durationMs,
@@ -482,10 +487,12 @@ export class Orchestrator implements Service {
     const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
     // Remote transcoders are not told the limit.
     if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
-    const results = await storeResults(this.#results, { sessionId, segment }, output.renditions)
+    const places = { store: this.#results, uploads }
+    const limits = { limitMs: untilMs - clock.now(), signal }
+    const results = await storeResults(places, { sessionId, segment }, output.renditions, limits)
     const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
     // Still in turn: what follows the turn waits for nothing before the session counts as answered.
-    return { results, pixels, sig: await this.#needs.signer.sign(resultHash(hashes)) }
+    return { results, pixels, sig: await signer.sign(resultHash(hashes)) }
   }
 }
 

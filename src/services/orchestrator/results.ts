@@ -2,28 +2,45 @@ import { extensionOf } from '../../domain/rendition.ts'
 import type { RenditionResult, SegmentData } from '../../domain/segment.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { TranscodeOutput } from '../transcoding/transcoder.ts'
+import type { ResultUploads, UploadLimits } from './result-uploads.ts'
 
-/** Stores what was made of a segment, in profile order; says where gateways fetch each rendition. */
+/** Where results are kept. */
+export interface ResultPlaces {
+  /** This node's own. */
+  readonly store: ObjectStore
+  /** Stores of gateways; null where nothing is saved elsewhere. */
+  readonly uploads: ResultUploads | null
+}
+
+/**
+ * Stores what was made of a segment, in profile order; says where gateways fetch each rendition: in the gateway's store
+ * where it names one and that takes it in time, otherwise here.
+ */
 export function storeResults(
-  store: ObjectStore,
+  { store, uploads }: ResultPlaces,
   { sessionId, segment }: { sessionId: string; segment: SegmentData },
   renditions: TranscodeOutput['renditions'],
+  limits: UploadLimits,
 ): Promise<readonly RenditionResult[]> {
+  const [storage] = segment.storage
+  const keep = async (path: string, bytes: Uint8Array) =>
+    (storage && (await uploads?.save(storage, path, bytes, limits))) ??
+    (await store.save(`${sessionId}/${path}`, bytes))
   return Promise.all(
     renditions.map(async ({ bytes, perceptualHash, pixels }, index) => {
-      const path = resultPath(sessionId, segment, index)
+      const path = resultPath(segment, index)
       const [url, perceptualHashUrl] = await Promise.all([
-        store.save(path, bytes),
-        perceptualHash ? store.save(`${path}.phash`, perceptualHash) : '',
+        keep(path, bytes),
+        perceptualHash ? keep(`${path}.phash`, perceptualHash) : '',
       ])
       return { url, pixels, perceptualHashUrl }
     }),
   )
 }
 
-/** Where a rendition is stored: `{session}/{profile}/{seq}.ts`; a second profile of the same name gets its index. */
-function resultPath(sessionId: string, segment: SegmentData, index: number): string {
+/** Where a rendition is stored: `{profile}/{seq}.ts`; a second profile of the same name gets its index. */
+function resultPath(segment: SegmentData, index: number): string {
   const profile = segment.profiles[index]!
   const twin = segment.profiles.findIndex((other) => other.name === profile.name) !== index
-  return `${sessionId}/${profile.name}${twin ? `.${index}` : ''}/${segment.seq}${extensionOf(profile.format)}`
+  return `${profile.name}${twin ? `.${index}` : ''}/${segment.seq}${extensionOf(profile.format)}`
 }
