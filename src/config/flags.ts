@@ -432,11 +432,12 @@ export const flags = {
     ignored: 'nothing is written there',
     value: 'DIR',
   }),
-  objectStore: text('', 'gateway', 'Object store for segments.', {
-    roles: ['gateway', 'orchestrator', 'transcoder'],
-    later: 'leave it out to keep segments in memory',
-    value: 'URL',
-  }),
+  objectStore: text(
+    '',
+    'gateway',
+    'Where segments are saved for players: a folder, s3://KEY:SECRET@REGION/BUCKET, s3+https://KEY:SECRET@HOST/BUCKET or gs://BUCKET?keyfile=FILE, or a file with one of these. Not given: in memory alone.',
+    { secret: true, orPath: true, value: 'URL|DIR|FILE' },
+  ),
   recordStore: text('', 'gateway', 'Object store for recordings.', {
     later: 'leave it out',
     value: 'URL',
@@ -453,12 +454,14 @@ export const flags = {
     ignored: 'stream events are not published',
   }),
   FVfailGsbucket: text('', 'gateway', 'Google bucket for segments that failed fast verification.', {
-    ignored: 'nothing is written there',
+    value: 'BUCKET',
   }),
-  FVfailGskey: text('', 'gateway', 'Key of that bucket.', {
-    ignored: 'nothing is written there',
-    secret: true,
-  }),
+  FVfailGskey: text(
+    '',
+    'gateway',
+    'Key of a service account for that bucket: a file, or JSON. Not given: the credentials of this machine.',
+    { secret: true, value: 'FILE|JSON' },
+  ),
 
   // Gateway on chain
   maxPricePerUnit: text(
@@ -497,7 +500,7 @@ export const flags = {
   uriSegments: text(
     '',
     'orchestrator',
-    'Hosts from which segments that gateways send as a URI may be fetched; public allows every public address. Empty: such segments are refused. A standalone transcoder also fetches from its orchestrator and from public addresses.',
+    'Hosts from which segments that gateways send as a URI may be fetched, and where results are saved in the object stores that gateways name; public allows every public address. Empty: such segments are refused, and results stay here. A standalone transcoder also fetches from its orchestrator and from public addresses.',
     { roles: ['orchestrator', 'transcoder'], value: 'public|HOST:PORT,…' },
   ),
   orchSecret: text(

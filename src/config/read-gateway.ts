@@ -4,6 +4,7 @@ import { Rational } from '../lib/rational.ts'
 import { parseBind, parsePeer, printBind } from './addresses.ts'
 import { shown } from './load-flags.ts'
 import type { Network } from './networks.ts'
+import { readFailedSegments, readObjectStore } from './read-objects.ts'
 import { profilesOf } from './read-profiles.ts'
 import { checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -55,6 +56,8 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     profiles: profilesOf(reading),
     maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
     currentManifest: flags.currentManifest,
+    objectStore: readObjectStore(reading, 'objectStore'),
+    failedSegments: readFailedSegments(reading),
     localVerify: flags.localVerify ?? !network.offchain,
     maxPrice: maxPrice && maxPrice.price.amount.sign > 0 ? maxPrice : null,
     ignoreMaxPriceIfNeeded: flags.ignoreMaxPriceIfNeeded,

@@ -117,6 +117,8 @@ describe('settings of a gateway', () => {
       selection: { stakeWeight: 0.7, randomWeight: 0.3, priceWeight: 0, priceExpFactor: 100 },
       maxAttempts: 3,
       currentManifest: false,
+      objectStore: null,
+      failedSegments: null,
       localVerify: false,
       maxPrice: null,
       ignoreMaxPriceIfNeeded: false,

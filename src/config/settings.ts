@@ -2,6 +2,7 @@ import type { ServiceAddress } from '../domain/duties.ts'
 import type { GraceLimits } from '../domain/grace.ts'
 import type { WrittenPrice } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
+import type { StoreAddress } from '../domain/store-address.ts'
 import type { Address } from '../lib/crypto.ts'
 import type { LogFormat } from '../lib/log.ts'
 import type { Rational } from '../lib/rational.ts'
@@ -140,6 +141,10 @@ export interface GatewaySettings {
   /** 0 never transcodes. */
   readonly maxAttempts: number
   readonly currentManifest: boolean
+  /** Where segments are saved for players; null for memory alone. */
+  readonly objectStore: StoreAddress | null
+  /** Where segments that failed fast verification are saved; null for nowhere. */
+  readonly failedSegments: StoreAddress | null
   readonly localVerify: boolean
   /** Null accepts any price; always null offchain. */
   readonly maxPrice: UnitPrice | null

@@ -135,11 +135,13 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-metadataQueueUri amqp://q.example', NO_STREAM_EVENTS],
   [OFFCHAIN, '-metadataAmqpExchange x', NO_STREAM_EVENTS],
   [OFFCHAIN, '-metadataPublishTimeout 2s', NO_STREAM_EVENTS],
+  [OFFCHAIN, '-objectStore s3://a:b@region/bucket', /^-objectStore is given as text on the command line/],
+  [OFFCHAIN, '-objectStore /data/segments', 'accepted'],
+  [OFFCHAIN, '-objectStore ipfs://a:b@c', { refused: /^-objectStore names IPFS/ }],
   // What the operator wants to keep there would be lost.
-  [OFFCHAIN, '-objectStore s3://a:b@region/bucket', MISSING],
   [OFFCHAIN, '-recordStore s3://a:b@region/bucket', MISSING],
-  [OFFCHAIN, '-FVfailGsbucket b', NOT_YET('nothing is written there$')],
-  [OFFCHAIN, '-FVfailGskey k', NOT_YET('nothing is written there$')],
+  [OFFCHAIN, '-FVfailGsbucket bucket', 'accepted'],
+  [OFFCHAIN, '-FVfailGskey k', /^-FVfailGskey has no effect without -FVfailGsbucket/],
 
   // AI, live runners and remote signing: roles and registries are refused, tuning flags are ignored
   ...[...foreignFlags].map((name) => [GATEWAY, `-${name}`, FOREIGN] as const),

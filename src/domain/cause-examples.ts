@@ -77,6 +77,7 @@ export const CAUSE_EXAMPLES: { readonly [Code in CauseCode]: CauseFacts[Code] } 
   'auth-webhook-failing': { webhook: 'https://hook.example', reason: 'no answer within 10 s' },
   'recording-failing': { store: 's3+https://store.example', reason: 'no answer in 30 s', waiting: 12 },
   'recording-lost': { store: 's3+https://store.example', stream: 'movie', segments: 3 },
+  'object-store-failing': { store: 's3://eu/bucket', reason: 's3://eu/bucket answers 403: AccessDenied' },
   'auth-webhook-asks-too-much': { fields: ['verificationFreq'], isRefused: false },
   'gateway-webhook-failing': { webhook: 'https://hook.example', reason: 'it answers 502' },
   'account-not-registered': { account: ACCOUNT, rewardCallerOf: OTHER },

@@ -128,6 +128,8 @@ export interface CauseFacts {
   'recording-failing': { readonly store: string; readonly reason: string; readonly waiting: number }
   /** Segments that are in no recording, since their store was away for too long. */
   'recording-lost': { readonly store: string; readonly stream: string; readonly segments: number }
+  /** An object store takes no segments, which are played from this node meanwhile. */
+  'object-store-failing': { readonly store: string; readonly reason: string }
   /** The webhook sets fields for what this gateway does not do. */
   'auth-webhook-asks-too-much': {
     readonly fields: readonly string[]

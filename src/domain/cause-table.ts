@@ -301,6 +301,14 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `${counted(segments, 'segment')} of "${stream}" ${segments === 1 ? 'is' : 'are'} in no recording, since ${store} was away for longer than segments can wait`,
     change: () => 'see why that store was away, or was too slow for the streams that are recorded',
   },
+  'object-store-failing': {
+    side: 'operator',
+    of: ['gateway'],
+    title: 'object store fails',
+    says: ({ reason, store }) =>
+      `the object store ${store} takes no segments (${reason}), so players get them from this node`,
+    change: () => 'see what the store does, or correct -objectStore',
+  },
   'auth-webhook-asks-too-much': {
     side: 'operator',
     of: ['gateway'],

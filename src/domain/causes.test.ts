@@ -57,6 +57,8 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
     'the store of recordings s3+https://store.example does not take segments (no answer in 30 s); 12 segments of one stream wait in memory, and live playback goes on: see whether that store is up and what its keys may do; the recording catches up by itself',
   'recording-lost':
     '3 segments of "movie" are in no recording, since s3+https://store.example was away for longer than segments can wait: see why that store was away, or was too slow for the streams that are recorded',
+  'object-store-failing':
+    'the object store s3://eu/bucket takes no segments (s3://eu/bucket answers 403: AccessDenied), so players get them from this node: see what the store does, or correct -objectStore',
   'auth-webhook-asks-too-much':
     'the webhook of -authWebhookUrl sets verificationFreq, which this gateway does not support yet, so such streams are served without: leave verificationFreq out of the webhook’s answers',
   'gateway-webhook-failing':

@@ -1,3 +1,4 @@
+import { noCauses } from '../../src/domain/causes.ts'
 import type { NodeEvent } from '../../src/domain/events.ts'
 import { presets } from '../../src/domain/rendition.ts'
 import { GatewayHttp, type GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
@@ -11,6 +12,8 @@ import { Supervisor } from '../../src/lib/service.ts'
 import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
 import type { OrchestratorSource } from '../../src/services/gateway/orchestrator-source.ts'
+import type { OutletNeeds } from '../../src/services/gateway/outlet.ts'
+import type { Outlets } from '../../src/services/gateway/outlets.ts'
 import type { StreamAuthority } from '../../src/services/gateway/stream-authority.ts'
 import type { Recorder } from '../../src/services/recordings/recorder.ts'
 import { lintPlaylist } from '../tools/playlist-lint.ts'
@@ -26,6 +29,7 @@ export async function startGatewayPort(
     source?: OrchestratorSource
     recorder?: Recorder
     recordings?: RecordedStreams
+    outlets?: (needs: OutletNeeds) => Outlets
   } = {},
 ) {
   const { authority = null, clock = systemClock, recorder = null, recordings } = given
@@ -69,6 +73,7 @@ export async function startGatewayPort(
       events: told,
       authority,
       recorder,
+      ...(given.outlets && { outlets: given.outlets({ clock, log: silentLog, causes: noCauses }) }),
     },
   )
   const served: PushedSegment[] = []

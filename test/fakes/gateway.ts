@@ -24,6 +24,7 @@ import type { Payer, PaymentSession, StagedPayment } from '../../src/services/ga
 import type { SessionEnder } from '../../src/services/gateway/sessions.ts'
 import type { InputProbe } from '../../src/services/gateway/stream.ts'
 import type { Submission, SubmissionClient } from '../../src/services/gateway/submission.ts'
+import type { FakeOutsideStore } from './outside-store.ts'
 import { profileOf } from './profile.ts'
 
 /** How a gateway on chain weighs orchestrators, unless a test says otherwise. */
@@ -98,6 +99,8 @@ export class FakeOrchestrator {
   outcome: TranscodeResult['outcome'] | null = null
   /** Added to the reported pixels. */
   lie = 0n
+  /** Where it saves results if it is given what to save them with; null: nowhere. */
+  saves: FakeOutsideStore | null = null
   /** The key that signs results; null for its own. */
   signWith: Uint8Array | null = null
 
@@ -130,6 +133,12 @@ export class FakeOrchestrator {
     if (this.outcome) return { seq: segment.seq, info, outcome: this.outcome }
     const renditions = segment.profiles.map(({ name }) => {
       const bytes = new TextEncoder().encode(`${name} of segment ${segment.seq} by ${this.url}`)
+      const key = segment.storage[0]?.s3?.key
+      if (this.saves && key) {
+        const path = `${key}/${name}/${segment.seq}.ts`
+        void this.saves.files.save(path, bytes)
+        return { bytes, url: this.saves.urlOf(path) }
+      }
       const url = `${this.url}/stream/${segment.authToken?.sessionId}/${name}/${segment.seq}.ts`
       this.files.set(url, bytes)
       return { bytes, url }

@@ -47,6 +47,7 @@ test('the webhook is asked with the whole URL, as JSON that peers write, and by 
       config: { manifestId: 'internal', profiles: null, timeoutMultiplier: 3, forceSessionReinit: false },
       sessionId: 's1',
       recording: { store: null, publicUrl: null, previousSessions: [] },
+      objectStore: null,
     },
   })
   const [asked] = set.webhook.requests
@@ -111,7 +112,23 @@ test('what comes after a failed try counts, and a refusal is never asked about a
   assert.deepEqual(set.causes.codes, [])
 })
 
-test('stores are refused and verification is left out, both with a cause', async () => {
+test('the webhook says where a stream is saved, and nothing shows its keys', async () => {
+  await using set = await setUp()
+  const answers = (objectStore: string) => {
+    set.webhook.answer = { body: JSON.stringify({ manifestID: 'm', objectStore }) }
+    return set.authority.decide(STREAM)
+  }
+  const verdict = await answers('s3://key:swordfish@eu-west-1/bucket/live')
+  assert.ok(verdict.kind === 'allowed')
+  assert.equal(verdict.grant?.objectStore?.shown, 's3://eu-west-1/bucket')
+  assert.match(JSON.stringify(verdict.grant?.objectStore?.place), /swordfish/)
+  const refused = await answers('xyz://key:swordfish@h/b')
+  assert.ok(refused.kind === 'unusable')
+  assert.match(refused.reason, /^objectStore begins with xyz:\/\/, which is no store: give a folder, /)
+  assert.doesNotMatch(JSON.stringify([verdict, refused, set.log.lines, set.causes.sentences]), /swordfish/)
+})
+
+test('stores for recordings are refused and verification is left out, both with a cause', async () => {
   await using set = await setUp()
   const answers = (fields: object) => {
     set.webhook.answer = { body: JSON.stringify({ manifestID: 'm', ...fields }) }
@@ -127,12 +144,9 @@ test('stores are refused and verification is left out, both with a cause', async
   assert.deepEqual(set.causes.codes, [])
   assert.equal((await answers({ verificationFreq: 2 })).kind, 'allowed')
   assert.match(set.causes.sentences[0]!, /verificationFreq.*served without/)
-  const verdict = await answers({
-    objectStore: 's3://key:swordfish@h/b',
-    recordObjectStore: 's3://key:swordfish@h/b',
-  })
+  const verdict = await answers({ recordObjectStore: 's3://key:swordfish@h/b' })
   assert.equal(verdict.kind, 'unusable')
-  assert.match(set.causes.sentences[0]!, /sets objectStore.*refused/)
+  assert.equal(set.causes.codes.length, 1, 'the store is taken')
   assert.doesNotMatch(JSON.stringify([verdict, set.causes.sentences, set.log.lines]), /swordfish/)
 })
 

@@ -5,12 +5,13 @@ import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { StreamAuthority, StreamVerdict } from '../../services/gateway/stream-authority.ts'
+import type { StreamAuthority, StreamGrant, StreamVerdict } from '../../services/gateway/stream-authority.ts'
 import type { RecordingAuthority, RecordingGrant } from '../../services/recordings/recordings.ts'
 import { goJson } from './go-json.ts'
 import {
   recordingGrantOf,
   type StreamFields,
+  storeAt,
   streamConfigOf,
   streamFieldsOf,
   UNSUPPORTED_FIELDS,
@@ -161,7 +162,9 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
     let recording: RecordingGrant | undefined
     try {
       recording = recordingGrantOf(fields)
-      const grant = { config: streamConfigOf(fields), sessionId: fields.sessionID || null, recording }
+      const objectStore = fields.objectStore ? storeAt('objectStore', fields.objectStore) : null
+      const config = streamConfigOf(fields)
+      const grant: StreamGrant = { config, sessionId: fields.sessionID || null, recording, objectStore }
       return { kind: 'allowed', grant }
     } catch (error) {
       return { kind: 'unusable', reason: messageOf(error), ...(recording && { recording }) }

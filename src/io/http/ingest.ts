@@ -211,13 +211,14 @@ async function answer(
     return await isDone(finished(response))
   }
   const boundary = formatHex(dice.bytes(10)).slice(2)
-  const parts = renditions.map(({ name, format, bytes }) =>
+  const parts = renditions.map(({ name, format, bytes, url }) =>
     renditionPart({
       name,
       sequence: segment.sequence,
       extension: extensionOf(format),
       mimeType: mimeTypeOf(format),
       bytes,
+      url: url ?? null,
     }),
   )
   const headers = { 'Content-Type': `multipart/mixed; boundary=${boundary}` }

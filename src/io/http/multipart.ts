@@ -13,13 +13,21 @@ export interface RenditionPart {
   readonly extension: string
   readonly mimeType: string
   readonly bytes: Uint8Array
+  /** Where it is in an object store: it is sent instead of the bytes. Null or absent where it is in none. */
+  readonly url?: string | null
 }
 
+const URI_TYPE = 'application/vnd+livepeer.uri'
 const LINE_BREAKERS = /[\0\r\n]/g
 const QUOTE_BREAKERS = /[\0\r\n"\\]/g
 
 /** The part for one rendition, with its headers in the order that clients expect (gateway.md §3). */
-export function renditionPart({ name, sequence, extension, mimeType, bytes }: RenditionPart): Part {
+export function renditionPart(rendition: RenditionPart): Part {
+  const { name, sequence, url } = rendition
+  const sent = url
+    ? { extension: '.txt', mimeType: URI_TYPE, bytes: new TextEncoder().encode(url) }
+    : rendition
+  const { extension, mimeType, bytes } = sent
   const file = `${name}_${sequence}${extension}`.replace(QUOTE_BREAKERS, '_')
   return {
     headers: [

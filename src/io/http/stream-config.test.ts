@@ -52,7 +52,7 @@ test('malformed and unsupported fields are refused by name', () => {
       /11 renditions, more than 10/,
     ],
     ['{"timeoutMultiplier":1.5}', /timeoutMultiplier/],
-    ['{"objectStore":"s3://a:b@c/d"}', /objectStore is not supported/],
+    ['{"objectStore":"s3://a:b@c/d"}', /objectStore can only be set by the webhook of -authWebhookUrl/],
     [
       '{"recordObjectStore":"s3://a:b@c/d"}',
       /recordObjectStore can only be set by the webhook of -authWebhookUrl/,

@@ -38,10 +38,10 @@ export type StreamFields = z.infer<typeof schema>
 const spellings = new Map(Object.keys(schema.shape).map((name) => [name.toLowerCase(), name]))
 
 /** Fields that ask for what this gateway does not do. */
-export const UNSUPPORTED_FIELDS = ['objectStore', 'verificationFreq'] as const
+export const UNSUPPORTED_FIELDS = ['verificationFreq'] as const
 
 /** What only a webhook may set: a publisher would have this gateway write wherever it likes. */
-const WEBHOOK_FIELDS = ['recordObjectStore'] as const
+const WEBHOOK_FIELDS = ['objectStore', 'recordObjectStore'] as const
 
 /**
  * Reads the `Livepeer-Transcode-Configuration` header in Node's form, with bytes as characters. Presets come before
@@ -83,7 +83,7 @@ export function streamFieldsOf(json: unknown): StreamFields {
 /** What fields say of the recordings of a stream. Throws NodeError `bad-stream-terms`, whose message holds no key. */
 export function recordingGrantOf(fields: Partial<StreamFields>): RecordingGrant {
   return {
-    store: fields.recordObjectStore ? storeAt(fields.recordObjectStore) : null,
+    store: fields.recordObjectStore ? storeAt('recordObjectStore', fields.recordObjectStore) : null,
     publicUrl: (fields.recordObjectStoreUrl && URL.parse(fields.recordObjectStoreUrl)?.href) || null,
     previousSessions: fields.previousSessions ?? [],
   }
@@ -99,11 +99,12 @@ export function streamConfigOf(fields: Partial<StreamFields>): StreamConfig {
   }
 }
 
-function storeAt(text: string): StoreAddress {
+/** The store that a field names. Throws NodeError `bad-stream-terms`, whose message holds no key. */
+export function storeAt(field: 'objectStore' | 'recordObjectStore', text: string): StoreAddress {
   try {
     return parseStoreAddress(text)
   } catch (error) {
-    throw unusable(`recordObjectStore ${messageOf(error)}`)
+    throw unusable(`${field} ${messageOf(error)}`)
   }
 }
 

@@ -8,6 +8,7 @@ import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { WebhookList } from '../../io/http/orchestrator-list.ts'
 import { PerfStatsPage } from '../../io/http/perf-stats.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
+import { openStore } from '../../io/objects/open-store.ts'
 import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import type { Rational } from '../../lib/rational.ts'
@@ -25,6 +26,7 @@ import {
   type OrchestratorSource,
   PooledOrchestrators,
 } from '../../services/gateway/orchestrator-source.ts'
+import { Outlets } from '../../services/gateway/outlets.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
 import { PerfScores } from '../../services/gateway/perf-scores.ts'
 import { Spending } from '../../services/gateway/spending.ts'
@@ -100,6 +102,10 @@ export class GatewayParts {
       },
       {
         ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying, authority },
+        outlets: new Outlets(
+          { own: settings.objectStore, open: (at) => openStore(at, { isPublic: true }, env) },
+          env,
+        ),
         facts: {
           stakeOf: (recipient) => source.stakeOf(recipient),
           perfScoreOf: (recipient) => scores?.scoreOf(recipient) ?? null,

@@ -18,8 +18,10 @@ import type { Recorder, Recording } from '../recordings/recorder.ts'
 import { EndedStreams, GRACE_MS } from './ended-streams.ts'
 import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
 import { NoSessions, type PayingView } from './no-sessions.ts'
+import type { Outlets } from './outlets.ts'
 import type { Payer } from './payer.ts'
 import { type Publication, Publishers } from './publishers.ts'
+import { ResultStore } from './result-store.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Directory, OrchestratorFacts } from './session-pool.ts'
@@ -88,6 +90,8 @@ export interface Rendition {
   readonly name: string
   readonly format: Exclude<Format, 'none'>
   readonly bytes: Uint8Array
+  /** Where it is in the object store; null or absent where it is in this node's memory alone. */
+  readonly url?: string | null
 }
 
 /** The media engine, as the gateway uses it. */
@@ -126,6 +130,8 @@ export interface GatewayNeeds {
   readonly media: InputMedia
   /** Where segments wait for players. */
   readonly store: ObjectStore
+  /** Where they are saved outside; absent: nowhere. */
+  readonly outlets?: Outlets
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
@@ -407,7 +413,7 @@ export class Gateway implements Service {
     description: Omit<ConstructorParameters<typeof Stream>[0], 'nowMs'> & StreamTerms,
     { capabilities, recording }: { capabilities: Capabilities; recording: Recording | null },
   ): Stream {
-    const { directory, payer, client, facts, clock, dice, log, store, events } = this.#needs
+    const { directory, payer, client, facts, clock, dice, log, store, events, outlets } = this.#needs
     const { externalId, manifestId, sessionId } = description
     const sessions = new StreamSessions(
       { weights: this.#options.weights, capabilities },
@@ -423,7 +429,9 @@ export class Gateway implements Service {
         swapped: (reason) => events.tell({ kind: 'orchestrator-swapped', manifestId, reason }),
       },
     )
-    const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store, recording })
+    const outlet = outlets?.of(description.objectStore) ?? null
+    const needs = { sessions, store, outlet, recording }
+    const stream = new Stream({ ...description, nowMs: clock.now() }, needs)
     this.#ended.drop(manifestId)
     this.#streams.set(manifestId, stream)
     if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)
@@ -437,15 +445,31 @@ export class Gateway implements Service {
     input: InputProbe,
     signal: AbortSignal,
   ): Promise<readonly Rendition[]> {
-    const { sequence, bytes, clientIp = null, durationMs, format } = segment
+    const { sequence, bytes, clientIp = null, durationMs } = segment
     sentDurationMs(durationMs / 1000)
-    const { manifestId, profiles } = stream
+    const { manifestId } = stream
     this.#needs.events.tell({
       ...{ kind: 'segment-arrived', side: 'gateway', manifestId, sequence, durationMs, clientIp },
       bytes: bytes.length,
     })
     stream.noteSize(input)
-    await stream.publishSource(segment, this.#needs.clock.now())
+    // Nothing waits for a store outside but its players.
+    const source = stream.publishSource(segment, this.#needs.clock.now())
+    if (stream.outlet) source.catch(() => {})
+    else await source
+    const renditions = await this.#renditionsOf(stream, segment, input, signal)
+    await source
+    return renditions
+  }
+
+  async #renditionsOf(
+    stream: Stream,
+    segment: PushedSegment,
+    input: InputProbe,
+    signal: AbortSignal,
+  ): Promise<readonly Rendition[]> {
+    const { sequence, bytes, clientIp = null, durationMs, format } = segment
+    const { manifestId, profiles } = stream
     if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
     if (input.zeroFrame || segment.hasOnlySound)
       return publishAll(
@@ -467,6 +491,7 @@ export class Gateway implements Service {
       forceSessionReinit: reinit || (segment.config?.forceSessionReinit ?? false),
       timeoutMultiplier: segment.config?.timeoutMultiplier ?? stream.timeoutMultiplier,
       clientIp,
+      store: stream.outlet && new ResultStore(stream.outlet),
     }
     const renditions = await this.#tries.transcode(stream, job, signal)
     stream.signal.throwIfAborted()
@@ -477,6 +502,7 @@ export class Gateway implements Service {
         name,
         format: own === 'mp4' ? 'mp4' : 'mpegts',
         bytes: renditions[i]!,
+        url: job.store?.urlOf(renditions[i]!) ?? null,
       })),
     )
   }
@@ -527,7 +553,9 @@ async function publishAll(
   renditions: readonly Rendition[],
 ): Promise<readonly Rendition[]> {
   const { sequence, durationMs } = segment
-  for (const { name, format, bytes } of renditions)
-    await stream.publish(name, { sequence, format, bytes, durationMs })
-  return renditions
+  const publish = async (one: Rendition) => {
+    const url = await stream.publish(one.name, { ...one, sequence, durationMs }, one.url)
+    return { ...one, url }
+  }
+  return Promise.all(renditions.map(publish))
 }

@@ -185,7 +185,7 @@ export class SegmentSubmissions {
       capabilities: job.capabilities,
       authToken,
       calcPerceptualHash: false,
-      storage: [],
+      storage: job.store?.grantFor(job, session.info) ?? [],
       clip: job.clip,
       forceSessionReinit: job.forceSessionReinit,
     }

@@ -21,6 +21,7 @@ import { isUnsent, paymentFault } from './attempt-faults.ts'
 import { infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
 import { countedPixels, type RenditionDecoder } from './rendition-check.ts'
+import type { ResultStore } from './result-store.ts'
 import { SegmentSubmissions, type ShownPayment, type WorkSignals } from './segment-submissions.ts'
 import type { Assignment, Session } from './session.ts'
 import type { StreamSessions } from './sessions.ts'
@@ -55,6 +56,8 @@ export interface SegmentJob {
   readonly timeoutMultiplier: number
   /** The publisher's address; null where it is not known. */
   readonly clientIp: string | null
+  /** Where orchestrators may save its results; null or absent: at themselves. */
+  readonly store?: ResultStore | null
 }
 
 /** The result of one attempt. */
@@ -236,18 +239,22 @@ export class SegmentWork {
 
   /** Fetches all in parallel; if one fails, the others are aborted. */
   async #fetch(
-    { bytes, durationMs, profiles }: SegmentJob,
+    job: SegmentJob,
     renditions: readonly RenditionResult[],
-    { reach, transcoder: base }: OrchestratorInfo,
+    info: OrchestratorInfo,
     signal: AbortSignal,
   ): Promise<readonly Uint8Array[]> {
+    const { bytes, durationMs, profiles, store } = job
+    const { reach, transcoder: base } = info
     const giveUp = new AbortController()
     const either = AbortSignal.any([signal, giveUp.signal])
     try {
       return await Promise.all(
-        renditions.map(({ url }, i) => {
+        renditions.map(async ({ url }, i) => {
+          const saved = await store?.load(url, profiles[i]!, { segment: job, info }, either)
+          if (saved) return saved
           const maxBytes = maxRenditionBytes(profiles[i]!, { durationMs, sourceBytes: bytes.length })
-          return this.#needs.client.fetchRendition(url, { base, reach, maxBytes }, either)
+          return await this.#needs.client.fetchRendition(url, { base, reach, maxBytes }, either)
         }),
       )
     } catch (error) {

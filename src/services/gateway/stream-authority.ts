@@ -1,3 +1,4 @@
+import type { StoreAddress } from '../../domain/store-address.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RecordingGrant } from '../recordings/recordings.ts'
 import type { StreamConfig } from './gateway.ts'
@@ -16,6 +17,8 @@ export interface StreamGrant {
   readonly sessionId: string | null
   /** Where it is recorded, and with what it is joined; absent where nothing is said. */
   readonly recording?: RecordingGrant
+  /** Where the stream's segments are saved for players; null or absent for the gateway's own. */
+  readonly objectStore?: StoreAddress | null
 }
 
 /** A decision on a new stream; reasons are for the publisher and the log. */

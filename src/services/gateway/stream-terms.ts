@@ -1,4 +1,5 @@
 import { type Profile, presets } from '../../domain/rendition.ts'
+import type { StoreAddress } from '../../domain/store-address.ts'
 import { playedName } from '../../domain/stream-name.ts'
 import type { StreamConfig } from './gateway.ts'
 import { GatewayError } from './gateway-error.ts'
@@ -16,6 +17,8 @@ export interface StreamTerms {
   /** For the stream's segments whose publisher sets none. */
   readonly timeoutMultiplier: number
   readonly sessionId: string | null
+  /** Where its segments are saved for players; null for the gateway's own. */
+  readonly objectStore: StoreAddress | null
 }
 
 /**
@@ -37,6 +40,7 @@ export function termsOf(
     profiles: header?.profiles ?? grant?.config.profiles ?? null,
     timeoutMultiplier: grant?.config.timeoutMultiplier ?? 1,
     sessionId: grant?.sessionId ?? null,
+    objectStore: grant?.objectStore ?? null,
   }
 }
 

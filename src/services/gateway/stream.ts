@@ -5,8 +5,12 @@ import { extensionOf, type Format, type Profile } from '../../domain/rendition.t
 import { objectPath } from '../../domain/stream-name.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Recording } from '../recordings/recorder.ts'
+import type { Outlet } from './outlet.ts'
 import type { StreamSessions } from './sessions.ts'
-import { StreamPlaylists } from './stream-playlists.ts'
+import { type StoredSegment, StreamPlaylists } from './stream-playlists.ts'
+
+/** Players wait for the object store as long as a segment lasts, but never longer. */
+const MAX_SAVING_MS = 2_000
 
 /** The name of the source variant in paths and playlists. */
 export const SOURCE = 'source'
@@ -46,6 +50,8 @@ export class Stream {
   readonly sessions: StreamSessions
   /** Resolves when the first search for orchestrators has ended. */
   readonly opened: Promise<void>
+  /** Where its segments are saved for players; null where they stay in memory. */
+  readonly outlet: Outlet | null
   readonly #store: ObjectStore
   readonly #recording: Recording | null
   #sourceResolution: string
@@ -65,7 +71,12 @@ export class Stream {
       sourceResolution: string
       nowMs: number
     },
-    needs: { sessions: StreamSessions; store: ObjectStore; recording?: Recording | null },
+    needs: {
+      sessions: StreamSessions
+      store: ObjectStore
+      outlet?: Outlet | null
+      recording?: Recording | null
+    },
   ) {
     this.manifestId = description.manifestId
     this.externalId = description.externalId
@@ -73,6 +84,7 @@ export class Stream {
     this.capabilities = description.capabilities
     this.timeoutMultiplier = description.timeoutMultiplier
     this.sessions = needs.sessions
+    this.outlet = needs.outlet ?? null
     this.#store = needs.store
     this.#recording = needs.recording ?? null
     this.#sourceResolution = description.sourceResolution
@@ -125,14 +137,22 @@ export class Stream {
   /** Stores a segment of the source and shows it to players; does nothing after the stream has ended. */
   async publishSource(segment: PublishedSegment, arrivedAtMs: number): Promise<void> {
     const facts = this.#playlists.arrived(segment, arrivedAtMs)
-    const path = await this.#stored(SOURCE, segment)
-    if (path !== null) this.#playlists.addSource(SOURCE, atPath(segment, path), facts)
+    const stored = await this.#stored(SOURCE, segment, null)
+    if (stored) this.#playlists.addSource(SOURCE, stored, facts)
   }
 
-  /** The same with a segment of one rendition. */
-  async publish(rendition: string, segment: PublishedSegment): Promise<void> {
-    const path = await this.#stored(rendition, segment)
-    if (path !== null) this.#playlists.add(rendition, atPath(segment, path))
+  /**
+   * The same with a segment of one rendition, unless its orchestrator saved it in the object store, at `savedAt`. Resolves
+   * with its URL there; with null where players fetch it from this node.
+   */
+  async publish(
+    rendition: string,
+    segment: PublishedSegment,
+    savedAt: string | null = null,
+  ): Promise<string | null> {
+    const stored = await this.#stored(rendition, segment, savedAt)
+    if (stored) this.#playlists.add(rendition, stored)
+    return stored?.url ?? null
   }
 
   /** The master playlist; null while there is nothing to play. */
@@ -157,15 +177,21 @@ export class Stream {
     return this.#playlists.media(rendition, { isEnded: this.signal.aborted })
   }
 
-  async #stored(rendition: string, segment: PublishedSegment): Promise<string | null> {
+  async #stored(
+    rendition: string,
+    { bytes, durationMs, format, sequence }: PublishedSegment,
+    savedAt: string | null,
+  ): Promise<StoredSegment | null> {
     if (this.signal.aborted) return null
-    const { bytes, format, sequence } = segment
+    // A pushed one also has the URL that it was pushed to, which may be a secret.
+    const segment = { bytes, durationMs, format, sequence }
     const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
     await this.#store.save(path, bytes)
-    if (!this.signal.aborted) {
-      this.#recording?.add(this.#track(rendition), segment)
-      return path
-    }
+    if (!this.signal.aborted) this.#recording?.add(this.#track(rendition), segment)
+    const limitMs = Math.min(durationMs, MAX_SAVING_MS)
+    const saving = () => this.outlet?.save({ path, bytes, durationMs, limitMs }, this.signal)
+    const url = savedAt ?? (this.outlet && (await saving())) ?? null
+    if (!this.signal.aborted) return { ...segment, path, url }
     // The stream may have ended meanwhile and dropped its segments.
     await this.#store.remove(path)
     return null
@@ -192,11 +218,6 @@ export class Stream {
     this.#recording?.end()
     await Promise.all([this.#store.drop(`${this.manifestId}/`), this.sessions.end(signal)])
   }
-}
-
-/** The segment as lists know it: a pushed one also has the URL that it was pushed to, which may be a secret. */
-function atPath({ bytes, durationMs, format, sequence }: PublishedSegment, path: string): StoredSegment {
-  return { sequence, path, format, bytes, durationMs }
 }
 
 /** A publisher that names no size is taken to name `0x0`, and a profile may leave a side to the encoder. */

@@ -188,9 +188,16 @@ export const mistakes: readonly Mistake[] = [
   },
   {
     name: 'a flag that has to wait',
-    flags: '-gateway -orchAddr 127.0.0.1:1 -objectStore s3://key:word@region/bucket',
+    flags: '-orchestrator -transcoder -serviceAddr 127.0.0.1:{port} -netint 0',
     ends: 1,
-    says: '-objectStore is not supported by this version yet: leave it out to keep segments in memory',
+    says: '-netint is not supported by this version yet: leave it out to transcode on the CPU',
+    flag: '-netint',
+  },
+  {
+    name: 'an object store of a kind that there is not',
+    flags: '-gateway -orchAddr 127.0.0.1:1 -objectStore ipfs://key:word@pins.example',
+    ends: 1,
+    says: '-objectStore names IPFS (ipfs://), which is not supported: give the S3 interface that your pinning service offers, as in s3+https://KEY:SECRET@HOST/BUCKET',
     flag: '-objectStore',
   },
   {
