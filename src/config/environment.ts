@@ -8,7 +8,7 @@ import { environmentName, SettingsError } from './load-flags.ts'
 export const secretVariables: readonly string[] = [
   ...['ethPassword', 'orchSecret', 'redeemerSecret', 'cliToken', 'ethUrl'],
   ...['store', 'storeSessionUrl', 'alert'],
-  ...['kafkaPassword', 'FVfailGskey', 'metadataQueueUri', 'objectStore'],
+  ...['kafkaPassword', 'FVfailGskey', 'metadataQueueUri', 'objectStore', 'recordStore'],
 ].map(environmentName)
 
 /** The variable with the file descriptor of that pipe. */

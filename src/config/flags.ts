@@ -438,10 +438,17 @@ export const flags = {
     'Where segments are saved for players: a folder, s3://KEY:SECRET@REGION/BUCKET, s3+https://KEY:SECRET@HOST/BUCKET or gs://BUCKET?keyfile=FILE, or a file with one of these. Not given: in memory alone.',
     { secret: true, orPath: true, value: 'URL|DIR|FILE' },
   ),
-  recordStore: text('', 'gateway', 'Object store for recordings.', {
-    later: 'leave it out',
-    value: 'URL',
-  }),
+  recordStore: text(
+    '',
+    'gateway',
+    'Where streams are recorded, to be played at /recordings/NAME/index.m3u8: a folder, s3://KEY:SECRET@REGION/BUCKET, s3+https://KEY:SECRET@HOST/BUCKET or gs://BUCKET?keyfile=FILE, or a file with one of these. Not given: only streams are recorded for which the webhook of -authWebhookUrl names a store.',
+    { secret: true, orPath: true, value: 'URL|DIR|FILE' },
+  ),
+  recordRetention: duration(
+    '0s',
+    'gateway',
+    'How long recordings are kept in -recordStore, at least 1m, such as 720h; then their files are deleted. 0: for ever.',
+  ),
   metadataQueueUri: text('', 'gateway', 'AMQP queue for stream events.', {
     ignored: 'stream events are not published',
     secret: true,

@@ -6,6 +6,7 @@ import { shown } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import { readFailedSegments, readObjectStore } from './read-objects.ts'
 import { profilesOf } from './read-profiles.ts'
+import { readRecordings } from './read-recordings.ts'
 import { checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { GatewaySettings } from './settings.ts'
 
@@ -58,6 +59,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     currentManifest: flags.currentManifest,
     objectStore: readObjectStore(reading, 'objectStore'),
     failedSegments: readFailedSegments(reading),
+    recordings: readRecordings(reading),
     localVerify: flags.localVerify ?? !network.offchain,
     maxPrice: maxPrice && maxPrice.price.amount.sign > 0 ? maxPrice : null,
     ignoreMaxPriceIfNeeded: flags.ignoreMaxPriceIfNeeded,

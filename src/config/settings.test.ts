@@ -116,6 +116,7 @@ describe('settings of a gateway', () => {
       discoveryTimeoutMs: 500,
       selection: { stakeWeight: 0.7, randomWeight: 0.3, priceWeight: 0, priceExpFactor: 100 },
       maxAttempts: 3,
+      recordings: { store: null, keptMs: null },
       currentManifest: false,
       objectStore: null,
       failedSegments: null,
@@ -919,10 +920,15 @@ describe('a sentence refuses', () => {
       `${COMBINED} -netint 0`,
       '-netint is not supported by this version yet: leave it out to transcode on the CPU',
     ],
+
+    // Recordings
     [
-      '-gateway',
-      'LP_RECORDSTORE is not supported by this version yet: leave it out',
-      { variables: { LP_RECORDSTORE: 's3://a:b@region/bucket' } },
+      '-gateway -recordStore ipfs://key@pinata.cloud',
+      '-recordStore names IPFS (ipfs://), which is not supported: give the S3 interface that your pinning service offers, as in s3+https://KEY:SECRET@HOST/BUCKET',
+    ],
+    [
+      '-gateway -recordStore /rec -recordRetention 1s',
+      '-recordRetention must be 0, which keeps recordings for ever, or between 1m and 876000h, not 1000ms',
     ],
   ]
   for (const [line, sentence, rest] of refused) {

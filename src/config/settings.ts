@@ -109,6 +109,14 @@ export interface UnitPrice {
   readonly pixelsPerUnit: bigint
 }
 
+/** Where streams are recorded, and how long that is kept. */
+export interface RecordingSettings {
+  /** The gateway's own store; null for none: then only streams are recorded for which a webhook names one. */
+  readonly store: StoreAddress | null
+  /** Null for ever. */
+  readonly keptMs: number | null
+}
+
 /** Settings of a gateway. */
 export interface GatewaySettings {
   readonly bind: Bind
@@ -145,6 +153,7 @@ export interface GatewaySettings {
   readonly objectStore: StoreAddress | null
   /** Where segments that failed fast verification are saved; null for nowhere. */
   readonly failedSegments: StoreAddress | null
+  readonly recordings: RecordingSettings
   readonly localVerify: boolean
   /** Null accepts any price; always null offchain. */
   readonly maxPrice: UnitPrice | null

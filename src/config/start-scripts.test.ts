@@ -22,7 +22,6 @@ const NOT_YET = (what: string) =>
   new RegExp(`^-\\w+ is not supported by this version yet and has no effect: ${what}`)
 const NO_EVENTS = NOT_YET('events are not published')
 const NO_STREAM_EVENTS = NOT_YET('stream events are not published')
-const MISSING = { refused: /^-\w+ is not supported by this version yet: leave it out/ }
 const FOREIGN = {
   refused: /^-\w+ is for AI or remote signing, which this node does not support: leave it out$/,
 }
@@ -139,7 +138,9 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-objectStore /data/segments', 'accepted'],
   [OFFCHAIN, '-objectStore ipfs://a:b@c', { refused: /^-objectStore names IPFS/ }],
   // What the operator wants to keep there would be lost.
-  [OFFCHAIN, '-recordStore s3://a:b@region/bucket', MISSING],
+  [OFFCHAIN, '-recordStore s3://a:b@region/bucket', /^-recordStore is given as text on the command line/],
+  [OFFCHAIN, '-recordStore /recordings -recordRetention 720h', 'accepted'],
+  [OFFCHAIN, '-recordRetention 720h', /^-recordRetention has no effect without -recordStore/],
   [OFFCHAIN, '-FVfailGsbucket bucket', 'accepted'],
   [OFFCHAIN, '-FVfailGskey k', /^-FVfailGskey has no effect without -FVfailGsbucket/],
 

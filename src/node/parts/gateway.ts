@@ -35,6 +35,7 @@ import { WebhookOrchestrators } from '../../services/gateway/webhook-orchestrato
 import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
+import { recordingParts } from './recordings.ts'
 
 /** How long an orchestrator may take to answer a check: as long as any search waits (gateway.md §7). */
 const CHECK_MS = 6_000
@@ -87,6 +88,14 @@ export class GatewayParts {
     }
     const scores = perf && new PerfScores({ ...env, stats: new PerfStatsPage(perf) })
     const authority = authWebhook === null ? null : new AuthWebhook({ url: authWebhook }, env)
+    const {
+      recorder,
+      recordings,
+      services: recording,
+    } = recordingParts(settings.recordings, {
+      ...{ authority, env },
+      account: chain?.account ?? null,
+    })
     this.gateway = new Gateway(
       {
         ...{ maxAttempts, localVerify, minOrchestratorVersion },
@@ -101,7 +110,18 @@ export class GatewayParts {
         },
       },
       {
-        ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying, authority },
+        ...{
+          ...env,
+          directory,
+          client,
+          payer,
+          signer,
+          media,
+          store: new MemoryObjects(),
+          paying,
+          authority,
+          recorder,
+        },
         outlets: new Outlets(
           { own: settings.objectStore, open: (at) => openStore(at, { isPublic: true }, env) },
           env,
@@ -114,14 +134,14 @@ export class GatewayParts {
     )
     const http = new GatewayHttp(
       { ...bind, httpIngest, currentManifest, publicHost },
-      { ...env, gateway: this.gateway },
+      { ...env, gateway: this.gateway, recordings },
     )
     const { rtmp } = settings
     const feeds = chain?.priceFeeds ?? []
     const services: Service[] = [client, ...paid.services, media, ...finding, ...feeds]
     if (authority) services.push(authority)
     if (scores) services.push(scores)
-    services.push(this.gateway, http)
+    services.push(...recording, this.gateway, http)
     if (rtmp) {
       const { bind, isDefault: isOptional, maxDurationMs } = rtmp
       services.push(new RtmpPort({ ...bind, isOptional, maxDurationMs }, { ...env, gateway: this.gateway }))

@@ -30,6 +30,8 @@ const AFTER_END_MS = 60_000
 /** A number that is further back than a live window is no repetition: the publisher counts anew. */
 const WINDOW = 12n
 const NS_PER_MS = 1_000_000n
+/** Counted for each segment that waits, beside its bytes. */
+const OVERHEAD_BYTES = 1_000
 
 /** What is recorded, and where. */
 export interface RecordingPlace {
@@ -109,7 +111,7 @@ export class RecordingWriter implements Recording {
     if (this.#endedMs !== null || !isPathElement(track.name)) return
     const part = this.#partFor(track, segment.sequence)
     this.#queue.push({ track, segment, part, sinceMs: this.#needs.clock.now() })
-    this.#count(segment.bytes.length)
+    this.#count(sizeOf(segment))
     this.#alarm.ring()
   }
 
@@ -132,7 +134,7 @@ export class RecordingWriter implements Recording {
     const [oldest] = this.#queue
     if (!oldest) return false
     this.#queue.shift()
-    this.#count(-oldest.segment.bytes.length)
+    this.#count(-sizeOf(oldest.segment))
     this.#lose(1)
     return true
   }
@@ -183,7 +185,7 @@ export class RecordingWriter implements Recording {
         this.#tellFailure(waiting.track.name, result.reason)
       }
       if (result.status === 'rejected' && !isHopeless(result.reason)) left.push(waiting)
-      else this.#count(-waiting.segment.bytes.length)
+      else this.#count(-sizeOf(waiting.segment))
       if (result.status === 'fulfilled') this.#list(waiting, result.value)
     }
     this.#queue.unshift(...left)
@@ -333,7 +335,7 @@ export class RecordingWriter implements Recording {
 
   #giveUp(): void {
     const left = this.#queue.splice(0)
-    for (const { segment } of left) this.#count(-segment.bytes.length)
+    for (const { segment } of left) this.#count(-sizeOf(segment))
     if (left.length > 0) this.#lose(left.length)
     for (const folder of this.#folders.splice(0)) this.#needs.folders.delete(folder)
   }
@@ -359,4 +361,8 @@ function durationOf({ durationMs }: SegmentToRecord): number {
 /** Whether no further try of that file can succeed. */
 function isHopeless(error: unknown): boolean {
   return error instanceof StoreError && (error.code === 'bad-path' || error.code === 'object-too-big')
+}
+
+function sizeOf({ bytes }: SegmentToRecord): number {
+  return bytes.length + OVERHEAD_BYTES
 }
