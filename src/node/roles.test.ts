@@ -44,33 +44,75 @@ const LEADS = [
 ] as const
 
 for (const [line, order] of [
-  ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP', 'gateway RTMP']],
+  [
+    '-gateway -orchAddr a',
+    ['orchestrator client', 'media', 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP'],
+  ],
+  [
+    '-gateway -orchAddr a -recordStore /r -recordRetention 24h',
+    [
+      'orchestrator client',
+      'media',
+      'recorder',
+      'retention of recordings',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+    ],
+  ],
   [
     '-gateway -orchWebhookUrl http://a',
-    ['orchestrator client', 'media', 'orchestrator webhook', 'gateway', 'gateway HTTP', 'gateway RTMP'],
+    [
+      'orchestrator client',
+      'media',
+      'orchestrator webhook',
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+    ],
   ],
   [
     '-gateway -orchAddr a -authWebhookUrl http://a',
-    [...['orchestrator client', 'media', 'authorisation webhook'], 'gateway', 'gateway HTTP', 'gateway RTMP'],
+    [
+      ...['orchestrator client', 'media', 'authorisation webhook'],
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+    ],
   ],
   [
     `-gateway ${CHAIN} -reward=false`,
-    [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS],
+    [...PAYS, 'orchestrator pool', 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS],
   ],
   [
     `-gateway ${CHAIN}`,
-    [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward'],
+    [...PAYS, 'orchestrator pool', 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward'],
   ],
-  [`-gateway ${CHAIN} -orchAddr a`, [...PAYS, 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward']],
+  [
+    `-gateway ${CHAIN} -orchAddr a`,
+    [...PAYS, 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward'],
+  ],
   [
     `-gateway ${CHAIN} -reward=false -maxPricePerUnit 1USD`,
-    [...PAYS, 'orchestrator pool', 'price feed', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS],
+    [
+      ...PAYS,
+      'orchestrator pool',
+      'price feed',
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+      ...SENDS,
+    ],
   ],
   [
     `-gateway ${CHAIN} -initializeRound`,
     [
       ...PAYS,
       'orchestrator pool',
+      'recorder',
       'gateway',
       'gateway HTTP',
       'gateway RTMP',
