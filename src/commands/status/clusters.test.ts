@@ -95,7 +95,7 @@ test('in a cluster the one that leads is shown from any node, and an orchestrato
   )
   assert.match(
     chapter(seen(members), 'WHO REWARDS').replace(/\n +/g, ' '),
-    /^WHO REWARDS reward service 10\.0\.0\.6:8935 \(6{16}\) of the cluster, which has led for 3 min the reward of 0x7099\w+ was last called in round 4000, and this is round 4000$/,
+    /^WHO REWARDS reward service 10\.0\.0\.6:8935 \(6{16}\) of the cluster, which has led for 3 min the reward of 0x7099\w+ was called in round 4000; due again in round 4001, which begins in 5660 L1 blocks \(about 19 h\)$/,
   )
   const alone = seen([memberOf('7'), { ...redeemer, alive: false, leads: [] }])
   assert.match(

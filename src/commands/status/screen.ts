@@ -139,12 +139,17 @@ function rewardChapter(nodes: readonly SeenNode[]): Line[] {
   // A node that was not asked may call it; the chain shows the last call.
   const leaders = ledElsewhere(nodes, 'reward')
   const found = new Set(
-    nodes.flatMap(({ status: { chain, recipient } }) => {
+    nodes.flatMap((node) => {
+      const { chain, recipient } = node.status
       const state = chain?.recipientState
       if (!state?.registered || recipient === undefined || !chain?.rounds) return []
-      const last =
-        state.lastRewardRound === 0n ? 'never called' : `last called in round ${state.lastRewardRound}`
-      return [`the reward of ${recipient} was ${last}, and this is round ${chain.rounds.current}`]
+      const { current } = chain.rounds
+      const { lastRewardRound: last } = state
+      const stand =
+        last === current
+          ? `called in round ${last}; due again in round ${last + 1n}${nextRound(node)}`
+          : `${last === 0n ? 'never called' : `last called in round ${last}`}, and this is round ${current}`
+      return [`the reward of ${recipient} was ${stand}`]
     }),
   )
   return leaders.length > 0
