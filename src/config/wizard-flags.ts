@@ -20,7 +20,7 @@ export const WIZARD_FLAGS = {
   host: { kind: 'string', default: 'localhost', value: 'HOST', help: 'Host of the node’s control API.' },
   token: {
     ...{ kind: 'string', default: '', value: 'TEXT|FILE' },
-    help: 'The node’s -cliToken, or a file with it (environment: LP_CLITOKEN).',
+    help: 'The node’s -cliToken, or a file with it; environment: LP_CLITOKEN.',
   },
   yes: {
     ...{ kind: 'bool', default: 'false' },

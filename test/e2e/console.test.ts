@@ -9,6 +9,7 @@ import { pushSegment } from '../../devnet/publisher.ts'
 import { readAnswer } from '../../src/commands/status/answer.ts'
 import { workChapters } from '../../src/commands/status/screen.ts'
 import { ether } from '../../src/lib/amounts.ts'
+import type { Hex } from '../../src/lib/bytes.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 import { busyAnswers, HOSTILE } from '../fakes/console-answers.ts'
 import { ConsoleNode } from '../fakes/console-node.ts'
@@ -189,6 +190,26 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
     )
     await board.getByRole('link').first().click()
     await isMined(page.getByText(/was redeemed, transaction 0x[0-9a-f]{64}, in block \d+/))
+
+    await see(owner, 'chain')
+    const { account, rounds } = (await status()).chain!
+    await page.getByText(`Round ${rounds!.current}`).first().waitFor()
+    const balances = page.getByRole('region', { name: 'Balances' })
+    const held = await anvil.request<Hex>('eth_getBalance', [account, 'latest'])
+    await balances.getByText(ether(BigInt(held)), { exact: true }).waitFor()
+    await balances.getByText(/about \d+ rounds of rewards/).waitFor()
+    const endpoint = page.getByRole('region', { name: 'RPC endpoints' }).getByRole('row').nth(1)
+    await endpoint.getByText(/^healthy for /).waitFor()
+    await endpoint.getByText('none', { exact: true }).waitFor()
+    await until(async () => {
+      const head = BigInt(await anvil.request<Hex>('eth_blockNumber'))
+      return (await endpoint.getByText(String(head), { exact: true }).count()) > 0 ? true : null
+    }, 'the newest block of the endpoint')
+    await see(viewer, 'chain')
+    const { funds } = await gateway.status<NodeStatus>()
+    const deposit = viewer.page.getByRole('row').filter({ hasText: 'deposit' })
+    await deposit.getByText(ether(BigInt(funds!.depositWei)), { exact: true }).waitFor()
+    await deposit.getByText(/^about \d+ (min|h|days)/).waitFor()
 
     await see(owner, 'overview')
     const seen = readAnswer(orchestrator.command.control, await asText(await status()), {
