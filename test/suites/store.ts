@@ -103,6 +103,20 @@ export function storeSuite(
     })
   })
 
+  claim(
+    'the pool of orchestrators survives reopening, but for addresses that nobody could call',
+    async (store, reopen) => {
+      assert.equal(await store.loadPool(), null)
+      const member = {
+        ...{ address: ALICE, serviceUri: 'https://o.example:8935', stake: 2n ** 200n },
+        ...{ activationRound: 3n, deactivationRound: 2n ** 256n - 1n },
+      }
+      const long = { ...member, address: BOB, serviceUri: `https://${'x'.repeat(2_000)}` }
+      await store.savePool({ readAtMs: NOW, members: [member, long] })
+      assert.deepEqual(await (await reopen()).loadPool(), { readAtMs: NOW, members: [member] })
+    },
+  )
+
   claim('a payment with a nonce used meanwhile stores nothing', async (store) => {
     await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(5n) }))
     const refused = await store.recordPayment(

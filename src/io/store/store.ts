@@ -16,6 +16,7 @@ import { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { KeptAlert } from '../../services/alerts/alert-log.ts'
 import type { AlertKeeping } from '../../services/alerts/alerts.ts'
+import type { KeptPool } from '../../services/gateway/orchestrator-source.ts'
 import type {
   Balances,
   PaymentRecord,
@@ -52,6 +53,7 @@ import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './mon
 import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
 import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
 import { writePayment } from './payment-writes.ts'
+import { poolInText, textOfPool } from './pool-rows.ts'
 import { isServersFault } from './postgres.ts'
 import { addMissedRewards, addReward, lastRewards, type RewardRecord } from './reward-rows.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
@@ -72,6 +74,7 @@ import { addWinners, changeTicket, type TicketWrite } from './ticket-writes.ts'
 import { minedSince, transactionOfRow, writeTransaction } from './transaction-row.ts'
 
 const MAX_KNOWN_PRICES = 10_000
+const POOL_KEY = 'orchestrator-pool'
 
 /** What all nodes of a cluster have in common; a word of its own where the node is offchain. */
 export interface ClusterIdentity {
@@ -315,6 +318,16 @@ export class Store
   /** Stores the chain cursor. */
   async saveCursor(json: string): Promise<void> {
     await this.#write((tx) => storeValue(tx, this.#cursorKey, json))
+  }
+
+  /** The pool of orchestrators last given to `savePool`, or null. */
+  async loadPool(): Promise<KeptPool | null> {
+    return poolInText(await storedValue(this.#db, POOL_KEY))
+  }
+
+  /** Stores the pool of orchestrators as it was read. */
+  async savePool(pool: KeptPool): Promise<void> {
+    await this.#write((tx) => storeValue(tx, POOL_KEY, textOfPool(pool)))
   }
 
   /** Which alerts this node, or its cluster, has told: those last given to `saveAlerts`. */

@@ -214,7 +214,7 @@ interface Found {
 
 /** Where orchestrators are found: where a webhook or a list names them, otherwise on chain. */
 function sourceOf(
-  { duties, env, settings: { network } }: Core,
+  { duties, env, settings: { network }, store: cache }: Core,
   { orchestratorWebhook, orchestrators }: GatewaySettings,
   chain: ChainParts | null,
 ): Found {
@@ -228,7 +228,7 @@ function sourceOf(
   }
   const { client: pool, rounds, watch: changes } = chain
   const source = new PooledOrchestrators({
-    ...{ ...env, pool, changes, rounds, reach: network.public ? 'public' : 'any' },
+    ...{ ...env, pool, changes, rounds, cache, reach: network.public ? 'public' : 'any' },
   })
   return { foundAt: 'on-chain', source, services: [...chain.following, source] }
 }

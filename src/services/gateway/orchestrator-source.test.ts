@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ManualClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { ListedOrchestrators, PooledOrchestrators, serviceUrl } from './orchestrator-source.ts'
+import {
+  type KeptPool,
+  ListedOrchestrators,
+  type PoolCache,
+  PooledOrchestrators,
+  type PoolMember,
+  serviceUrl,
+} from './orchestrator-source.ts'
 
 test('a service address is completed with https and port 8935', () => {
   for (const [text, url] of [
@@ -32,6 +39,8 @@ test('listed orchestrators are trusted, each once', async () => {
     { url: 'https://b:1', trust: 'trusted', mustBePayable: false, reach: 'any' },
   ])
 })
+
+const NOTHING_KEPT: PoolCache = { loadPool: async () => null, savePool: async () => {} }
 
 function member(name: string, activationRound: bigint, deactivationRound: bigint, serviceUri: string) {
   return { address: name as Address, serviceUri, stake: 7n, activationRound, deactivationRound }
@@ -63,6 +72,7 @@ test('of the pool, those active in this round with a usable address are candidat
     },
     rounds,
     reach: 'public',
+    cache: NOTHING_KEPT,
     clock,
     log: silentLog,
   })
@@ -100,4 +110,93 @@ test('of the pool, those active in this round with a usable address are candidat
   await clock.wind(10 * 60_000)
   await urls()
   assert.equal(reads, failed + 2, 'it is read again when old, events or none')
+})
+
+/** Pools over one cache, of which the chain answers some reads. */
+function keptPools() {
+  const clock = new ManualClock()
+  const set = {
+    clock,
+    kept: null as KeptPool | null,
+    /** What a read of the chain answers. */
+    chain: (): Promise<readonly PoolMember[]> => Promise.reject(new Error('no endpoint')),
+    saves: 0,
+    pool: () =>
+      new PooledOrchestrators({
+        pool: { orchestratorPool: () => set.chain() },
+        changes: { subscribe: () => {} },
+        rounds: { lastInitializedRound: 10n },
+        reach: 'public',
+        cache: {
+          loadPool: async () => set.kept,
+          savePool: async (pool) => {
+            set.saves++
+            set.kept = pool
+          },
+        },
+        clock,
+        log: silentLog,
+      }),
+  }
+  return set
+}
+
+test('what was read is kept, and a gateway begins with it while the pool cannot be read', async () => {
+  const set = keptPools()
+  const here = member('0x1', 1n, 99n, 'https://here:1')
+  set.chain = async () => [here]
+  const urlsOf = async (pool: PooledOrchestrators) => (await pool.candidates()).map(({ url }) => url)
+  {
+    await using supervisor = new Supervisor()
+    await supervisor.start(set.pool())
+  }
+  assert.deepEqual(set.kept?.members, [here])
+  set.chain = () => Promise.reject(new Error('no endpoint'))
+  await using supervisor = new Supervisor()
+  const pool = set.pool()
+  await supervisor.start(pool)
+  assert.deepEqual(await urlsOf(pool), ['https://here:1'])
+  assert.equal(pool.stakeOf('0x1' as Address), 7n)
+  const there = member('0x2', 1n, 99n, 'https://there:1')
+  set.chain = async () => [there]
+  await set.clock.wind(5_000)
+  assert.deepEqual(await urlsOf(pool), ['https://there:1'])
+  assert.deepEqual([set.kept?.members, set.saves], [[there], 2])
+})
+
+test('a start does not wait for a slow read while a pool is kept, and uses the new one once it is there', async () => {
+  const set = keptPools()
+  set.kept = { readAtMs: set.clock.now(), members: [member('0x1', 1n, 99n, 'https://here:1')] }
+  const read = Promise.withResolvers<readonly PoolMember[]>()
+  set.chain = () => read.promise
+  await using supervisor = new Supervisor()
+  const pool = set.pool()
+  await supervisor.start(pool)
+  assert.equal((await pool.candidates())[0]!.url, 'https://here:1')
+  read.resolve([member('0x2', 1n, 99n, 'https://there:1')])
+  await settle()
+  assert.equal((await pool.candidates())[0]!.url, 'https://there:1')
+})
+
+test('a pool that was kept for more than a day, or cannot be loaded or kept, is of no use and no harm', async () => {
+  const set = keptPools()
+  set.kept = {
+    readAtMs: set.clock.now() - 24 * 60 * 60_000 - 1,
+    members: [member('0x1', 1n, 99n, 'https://old:1')],
+  }
+  await using supervisor = new Supervisor()
+  const pool = set.pool()
+  await supervisor.start(pool)
+  assert.deepEqual(await pool.candidates(), [])
+  const broken = new PooledOrchestrators({
+    pool: { orchestratorPool: async () => [member('0x1', 1n, 99n, 'https://here:1')] },
+    changes: { subscribe: () => {} },
+    cache: {
+      loadPool: () => Promise.reject(new Error('disk')),
+      savePool: () => Promise.reject(new Error('disk')),
+    },
+    ...{ rounds: { lastInitializedRound: 10n }, reach: 'any', clock: set.clock, log: silentLog },
+  })
+  await supervisor.start(broken)
+  assert.equal((await broken.candidates())[0]!.url, 'https://here:1')
 })

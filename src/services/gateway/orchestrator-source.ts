@@ -16,6 +16,8 @@ const DEFAULT_PORT = '8935'
 const POOL_MAX_AGE_MS = 10 * 60_000
 /** After a failed read the pool is not read again for this time. */
 const POOL_RETRY_MS = 5_000
+/** A pool that was kept is of use for this long (gateway.md §7). */
+const KEPT_MS = 24 * 60 * 60_000
 
 /** Whether the operator named an orchestrator, or it is only listed on chain (gateway.md §8). */
 export type Trust = 'trusted' | 'untrusted'
@@ -74,17 +76,30 @@ export class ListedOrchestrators implements OrchestratorSource {
   }
 }
 
+/** An orchestrator of the chain's pool. */
+export interface PoolMember {
+  readonly address: Address
+  readonly serviceUri: string
+  readonly stake: bigint
+  readonly activationRound: bigint
+  readonly deactivationRound: bigint
+}
+
 /** The chain calls that the pool needs. */
 export interface OrchestratorPool {
-  orchestratorPool(): Promise<
-    readonly {
-      readonly address: Address
-      readonly serviceUri: string
-      readonly stake: bigint
-      readonly activationRound: bigint
-      readonly deactivationRound: bigint
-    }[]
-  >
+  orchestratorPool(): Promise<readonly PoolMember[]>
+}
+
+/** The pool as it was read at some time. */
+export interface KeptPool {
+  readonly readAtMs: number
+  readonly members: readonly PoolMember[]
+}
+
+/** Keeps the pool over restarts. */
+export interface PoolCache {
+  loadPool(): Promise<KeptPool | null>
+  savePool(pool: KeptPool): Promise<void>
 }
 
 /** Announces changes of the pool. */
@@ -110,33 +125,32 @@ const POOL_EVENTS: ReadonlySet<string> = new Set([
   'service-uri-updated',
 ])
 
-/** The active orchestrators of the chain's pool: untrusted, each checked before it is considered (gateway.md §7). */
+/** What the pool works with. */
+export interface PooledOrchestratorsNeeds {
+  readonly pool: OrchestratorPool
+  readonly changes: PoolChanges
+  readonly rounds: CurrentRound
+  /** Which addresses the orchestrators of the pool may have. */
+  readonly reach: Reach
+  readonly cache: PoolCache
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/**
+ * The active orchestrators of the chain's pool: untrusted, each checked before it is considered (gateway.md §7). What was
+ * read is kept: a gateway that starts while the pool cannot be read, or is read slowly, begins with that of the day before.
+ */
 export class PooledOrchestrators implements OrchestratorSource, Service {
   readonly name = 'orchestrator pool'
   readonly #unreadable: PassingFailure
-  readonly #needs: {
-    pool: OrchestratorPool
-    changes: PoolChanges
-    rounds: CurrentRound
-    /** Which addresses the orchestrators of the pool may have. */
-    reach: Reach
-    clock: Clock
-    log: Log
-  }
-  #members: Awaited<ReturnType<OrchestratorPool['orchestratorPool']>> = []
+  readonly #needs: PooledOrchestratorsNeeds
+  #members: readonly PoolMember[] = []
   #stakes: ReadonlyMap<Address, bigint> = new Map()
   #staleAt = 0
   #reading: Promise<void> | null = null
 
-  constructor(needs: {
-    pool: OrchestratorPool
-    changes: PoolChanges
-    rounds: CurrentRound
-    /** Which addresses the orchestrators of the pool may have. */
-    reach: Reach
-    clock: Clock
-    log: Log
-  }) {
+  constructor(needs: PooledOrchestratorsNeeds) {
     this.#needs = needs
     this.#unreadable = new PassingFailure(
       { message: 'could not read the pool of orchestrators', over: 'pool of orchestrators read again' },
@@ -148,7 +162,14 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     this.#needs.changes.subscribe(({ events, reorganised }) => {
       if (reorganised || events.some((event) => POOL_EVENTS.has(event.kind))) this.#staleAt = 0
     }, scope.signal)
-    await this.#read()
+    const kept = await this.#loadKept()
+    if (kept) {
+      this.#take(kept.members)
+      this.#reading = this.#read().finally(() => {
+        this.#reading = null
+      })
+      scope.spawn('first read of the pool of orchestrators', () => this.#reading ?? Promise.resolve())
+    } else await this.#read()
   }
 
   async candidates(): Promise<readonly Candidate[]> {
@@ -183,14 +204,46 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     return this.#stakes.get(recipient) ?? 0n
   }
 
+  #take(members: readonly PoolMember[]): void {
+    this.#members = members
+    this.#stakes = new Map(members.map(({ address, stake }) => [address, stake]))
+  }
+
+  async #loadKept(): Promise<KeptPool | null> {
+    const { cache, clock, log } = this.#needs
+    try {
+      const kept = await cache.loadPool()
+      const ageMs = kept ? clock.now() - kept.readAtMs : 0
+      if (!kept || kept.members.length === 0 || ageMs > KEPT_MS) return null
+      log.info('begins with the pool of orchestrators as it was kept', {
+        orchestrators: kept.members.length,
+        ageMs,
+      })
+      return kept
+    } catch (error) {
+      log.debug('could not load the pool of orchestrators that was kept', { error })
+      return null
+    }
+  }
+
+  /** The pool is in use already: a store that cannot be written has a cause of its own. */
+  async #keep(): Promise<void> {
+    const { cache, clock, log } = this.#needs
+    try {
+      await cache.savePool({ readAtMs: clock.now(), members: this.#members })
+    } catch (error) {
+      log.debug('could not keep the pool of orchestrators', { error })
+    }
+  }
+
   /** If the pool cannot be read, the last one is kept: orchestrators do not disappear with an RPC endpoint. */
   async #read(): Promise<void> {
     const { clock, pool } = this.#needs
     this.#staleAt = clock.now() + POOL_MAX_AGE_MS
     try {
-      this.#members = await pool.orchestratorPool()
-      this.#stakes = new Map(this.#members.map(({ address, stake }) => [address, stake]))
+      this.#take(await pool.orchestratorPool())
       this.#unreadable.passed()
+      await this.#keep()
     } catch (error) {
       this.#staleAt = clock.now() + POOL_RETRY_MS
       this.#unreadable.failed({ error })
