@@ -43,6 +43,13 @@ export const SYMPTOMS: readonly Symptom[] = [
     ],
   },
   {
+    title: 'Streams are not saved or recorded',
+    first:
+      'Live playback goes on meanwhile: players fetch from the gateway. What waits for the store is saved once it answers again.',
+    groups: [],
+    causes: ['object-store-failing', 'recording-failing', 'recording-lost'],
+  },
+  {
     title: 'An orchestrator gets no work, or payments are refused',
     first:
       '`livepeer orchestrator status` shows stake, price and address on chain. Gateways call the address on chain: try it from another network.',
