@@ -16,7 +16,7 @@ export class FakeOutsideStore implements OutsideStore {
   readonly #base: string
   readonly files = new MemoryObjects({ filesPerDirectory: 1_000 })
   /** What every request comes to. */
-  state: 'up' | 'unreachable' | 'refusing' | 'silent' = 'up'
+  state: 'up' | 'unreachable' | 'refusing' | 'silent' | 'deaf' = 'up'
   /** Requests so far. */
   asked = 0
   readonly grants: { readonly below: string; readonly limits: GrantLimits }[] = []
@@ -67,8 +67,10 @@ export class FakeOutsideStore implements OutsideStore {
     if (signal?.aborted) throw abortError(signal)
     if (this.state === 'unreachable') throw new StoreError('store-unreachable', 'connection refused')
     if (this.state === 'refusing') throw new StoreError('store-refused', 'it answers 403')
-    if (this.state !== 'silent') return
+    if (this.state !== 'silent' && this.state !== 'deaf') return
     await new Promise((_, reject) => {
+      // A disk that hangs takes no notice of anybody.
+      if (this.state === 'deaf') return
       signal?.addEventListener('abort', () => reject(abortError(signal)), { once: true })
     })
   }

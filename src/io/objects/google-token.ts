@@ -18,7 +18,7 @@ interface ServiceKey {
  * StoreError `store-refused` for a key that is none.
  */
 export async function googleTokens(key: string | null): Promise<TokenSource> {
-  const { GoogleAuth, JWT } = await import('google-auth-library')
+  const { GoogleAuth, JWT } = await import('./google-library.ts')
   if (key === null) {
     const auth = new GoogleAuth({ scopes: SCOPES })
     return async () => checked(await auth.getAccessToken())

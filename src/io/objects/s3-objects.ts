@@ -27,7 +27,7 @@ const MAX_SOCKETS = 64
 /** Sorts after everything that lies in a folder. */
 const LAST = '\u{10ffff}'
 
-type Sdk = typeof import('@aws-sdk/client-s3')
+type Sdk = typeof import('./s3-library.ts')
 
 /** How a bucket is used. */
 export interface BucketOptions {
@@ -163,7 +163,7 @@ export class S3Objects implements OutsideStore {
 
 /** The library is loaded only where such a store is used. */
 async function open(place: S3Place): Promise<{ readonly sdk: Sdk; readonly client: S3Client }> {
-  const sdk = await import('@aws-sdk/client-s3')
+  const sdk = await import('./s3-library.ts')
   const { accessKey, endpoint, isPathStyle, region, secretKey, sessionToken } = place
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS }
   const client = new sdk.S3Client({

@@ -50,7 +50,7 @@ test('a store that fails for a moment is tried again within the time that a segm
   assert.deepEqual(causes.codes, [])
 })
 
-for (const state of ['unreachable', 'silent', 'refusing'] as const) {
+for (const state of ['unreachable', 'silent', 'deaf', 'refusing'] as const) {
   test(`a store that is ${state} for 30 s holds up one segment at most, and is used again within 5 s`, async () => {
     const { causes, clock, outlet, save, store } = setUp()
     store.state = state

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { pushSegment } from '../../devnet/publisher.ts'
+import { freePort } from '../../devnet/tcp-link.ts'
+import { parseStoreAddress } from '../../src/domain/store-address.ts'
+import { openStore } from '../../src/io/objects/open-store.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { systemDice } from '../../src/lib/dice.ts'
+import { makeSegment } from '../media/media.ts'
+import { NO_S3_SERVER, S3Server } from '../net/s3-server.ts'
+import { eventually } from '../tools/until.ts'
+import { testNodes } from './nodes.ts'
+import { writeTinyProfiles } from './tiny-stream.ts'
+
+/** A gateway with `-objectStore` and an orchestrator, started by the commands of an operator; offchain. */
+
+const skip = NO_S3_SERVER
+const SIZE = { width: 160, height: 90, fps: 10, durationMs: 1_000 }
+
+test('an orchestrator saves into the gateway’s S3 itself, and a server that is killed holds up no stream', {
+  skip,
+}, async (t) => {
+  const server = await S3Server.open()
+  t.after(() => server[Symbol.asyncDispose]())
+  const { folder, node } = await testNodes(t)
+  const [service, http] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
+  const orchestrator = await node('orchestrator', [
+    ...['-orchestrator', '-transcoder', '-serviceAddr', service, '-uriSegments', server.at],
+  ])
+  const gateway = await node('gateway', [
+    ...['-gateway', '-orchAddr', service, '-httpAddr', http, '-objectStore', server.addressOf('/live')],
+    ...['-transcodingOptions', await writeTinyProfiles(join(folder, 'profiles.json'))],
+  ])
+  await Promise.all([orchestrator.start(), gateway.start()])
+  const bytes = await makeSegment(SIZE)
+  const push = async (sequence: number) => {
+    const segment = { seq: sequence, bytes, durationMs: SIZE.durationMs }
+    const { status, text } = await pushSegment(`http://${http}`, 'movie', segment)
+    assert.equal(status, 200, text)
+  }
+  const list = async (track: string) =>
+    await (await fetch(`http://${http}/stream/movie/${track}.m3u8`)).text()
+  const uris = async (track: string) => (await list(track)).split('\n').filter((line) => /^[^#]/.test(line))
+  const store = openStore(
+    parseStoreAddress(server.addressOf('/live')),
+    { isPublic: true },
+    { clock: systemClock, dice: systemDice },
+  )
+  const paths = async () => (await store.list('')).files.map(({ path }) => path)
+
+  for (const sequence of [0, 1]) await push(sequence)
+  const saved = await paths()
+  assert.equal(saved.length, 4)
+  const session = saved.find((path) => path.endsWith('/tiny/0.ts'))!.split('/')[1]!
+  assert.match(session, /^[0-9a-f]{8}$/, 'the orchestrator saved it: its folder is its session')
+  const base = `http://${server.at}/bucket/live/movie`
+  assert.deepEqual(await uris('source'), [`${base}/source/0.ts`, `${base}/source/1.ts`])
+  assert.deepEqual(await uris('tiny'), [`${base}/${session}/tiny/0.ts`, `${base}/${session}/tiny/1.ts`])
+  for (const uri of [...(await uris('source')), ...(await uris('tiny'))])
+    assert.equal((await fetch(uri)).status, 200)
+
+  await server.kill()
+  for (const sequence of [2, 3, 4]) await push(sequence)
+  for (const track of ['source', 'tiny']) {
+    const here = (await uris(track)).slice(2)
+    assert.deepEqual(
+      here,
+      [2, 3, 4].map((sequence) => `/stream/movie/${track}/${sequence}.ts`),
+    )
+    for (const uri of here) assert.equal((await fetch(`http://${http}${uri}`)).status, 200)
+  }
+  await server.start()
+  let sequence = 5
+  await eventually('the store is used again', async () => {
+    await push(sequence++)
+    return (await uris('source')).at(-1)!.startsWith(base)
+  })
+  assert.ok(sequence < 60, 'within seconds')
+
+  const logs = [orchestrator, gateway].map((process) => process.output).join('')
+  assert.match(logs, /object store fails/)
+  assert.doesNotMatch(logs, /SECRET/)
+  assert.doesNotMatch(JSON.stringify(await gateway.status()), /SECRET/)
+})
+
+test('a folder holds what a stream published', async (t) => {
+  const { folder, node } = await testNodes(t)
+  const http = `127.0.0.1:${await freePort()}`
+  const store = join(folder, 'segments')
+  const gateway = await node('gateway', ['-gateway', '-httpAddr', http, '-objectStore', store])
+  await gateway.start()
+  const bytes = await makeSegment(SIZE)
+  await pushSegment(`http://${http}`, 'movie', { seq: 0, bytes, durationMs: SIZE.durationMs })
+  const files = () => readdir(join(store, 'movie/source')).catch(() => [])
+  await eventually('its source is saved', async () => (await files()).join() === '0.ts')
+  const list = await (await fetch(`http://${http}/stream/movie/source.m3u8`)).text()
+  assert.match(list, /\n\/stream\/movie\/source\/0\.ts\n/)
+})
