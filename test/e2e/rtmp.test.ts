@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { freePort } from '../../devnet/tcp-link.ts'
+import { segmentFacts } from '../../src/domain/segment-facts.ts'
 import { eventually } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 import { writeTinyProfiles } from './tiny-stream.ts'
@@ -76,6 +77,55 @@ const kinds: Readonly<Record<string, Kind>> = {
     output: [...x264(20), ...AAC, '-output_ts_offset', '28800'],
     fps: 10,
   },
+  'what OBS sets': {
+    input: [...picture('160x90', 30), ...TONE],
+    output: [
+      ...[
+        ...x264(60, '-bf', '2', '-b_strategy', '0', '-profile:v', 'high'),
+        '-c:a',
+        'aac',
+        '-ac',
+        '2',
+        '-ar',
+        '48000',
+      ],
+      ...['-flvflags', 'no_duration_filesize'],
+    ],
+    fps: 30,
+  },
+}
+
+/** Pipelines of GStreamer: pictures, sound if any, and what sends them. */
+const pipelines: Readonly<
+  Record<string, { readonly elements: string; readonly fps: number; readonly sink: string }>
+> = {
+  'GStreamer with rtmp2sink': {
+    elements: pictures('width=160,height=90', 10, 'bframes=0') + sound(1),
+    fps: 10,
+    sink: 'rtmp2sink',
+  },
+  'GStreamer with rtmpsink, B-frames': {
+    elements: pictures('width=90,height=160', 10, 'bframes=2 b-adapt=false') + sound(2),
+    fps: 10,
+    sink: 'rtmpsink',
+  },
+  'GStreamer, 60 fps, no sound': {
+    elements: pictures('width=160,height=90', 60, 'bframes=0'),
+    fps: 60,
+    sink: 'rtmp2sink',
+  },
+}
+
+function pictures(size: string, fps: number, options: string): string {
+  const source = `videotestsrc is-live=true num-buffers=${SECONDS * fps} pattern=ball`
+  const coded = `x264enc speed-preset=ultrafast key-int-max=${2 * fps} ${options}`
+  return `${source} ! video/x-raw,${size},framerate=${fps}/1 ! ${coded} ! h264parse ! queue ! mux. `
+}
+
+function sound(channels: number): string {
+  // Of a hundredth of a second each.
+  const source = `audiotestsrc is-live=true num-buffers=${SECONDS * 100} samplesperbuffer=441`
+  return `${source} ! audio/x-raw,rate=44100,channels=${channels} ! avenc_aac ! aacparse ! queue ! mux. `
 }
 
 async function startNodes(t: TestContext) {
@@ -129,45 +179,90 @@ async function decoded(path: string, segments: readonly { bytes: Uint8Array }[])
   return { frames: Number.parseInt(probe.stdout, 10), errors: probe.stderr + decode.stderr }
 }
 
-test('FFmpeg publishes over RTMP, and every rendition has every frame', { skip: skips.ffmpeg }, async (t) => {
-  const nodes = await startNodes(t)
-  const all = Object.entries(kinds).map(async ([kind, { fps, input, output }], number) => {
-    const stream = `movie${number}`
-    const url = `${nodes.rtmp}/live/${stream}/key`
-    const publisher = spawn(
-      'ffmpeg',
-      [
-        ...['-hide_banner', '-nostdin', '-v', 'error', '-re', ...input, '-t', String(SECONDS), ...output],
-        ...['-f', 'flv', url],
-      ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
-    )
-    t.after(() => publisher.kill('SIGKILL'))
-    let connectedAt = 0
-    const isConnected = () => new RegExp(`publisher connected.*${stream}\\b`).test(nodes.gateway.output)
-    const connecting = eventually(`${stream} connects`, isConnected).then(() => {
-      connectedAt = performance.now()
-    })
-    const [source, tiny] = await Promise.all(
-      ['source', 'tiny'].map((rendition) => follow(nodes, stream, rendition, publisher)),
-    )
-    await connecting
-    const frames = SECONDS * fps
-    for (const [rendition, { firstAt, segments }] of Object.entries({ source: source!, tiny: tiny! })) {
-      const { errors, frames: found } = await decoded(
-        join(nodes.folder, `${stream}-${rendition}.ts`),
-        segments,
-      )
-      const seconds = segments.reduce((sum, segment) => sum + segment.seconds, 0)
-      t.diagnostic(
-        `${kind}, ${rendition}: ${segments.length} segments, ${seconds.toFixed(3)} s, ${found} frames, first after ${Math.round(firstAt - connectedAt)} ms`,
-      )
-      assert.equal(errors, '', kind)
-      assert.ok(Math.abs(seconds - SECONDS) <= 1 / fps + 0.001, `${kind}: ${seconds} s`)
-      if (rendition === 'source') assert.equal(found, frames, kind)
-      else assert.ok(Math.abs(found / 10 - SECONDS) <= 0.1 || found === frames, `${kind}: ${found} frames`)
-    }
+/** A program that publishes, and how many pictures a second it sends. */
+interface Publishing {
+  readonly fps: number
+  start(url: string): ChildProcess
+}
+
+/** Publishes, follows the source and the rendition to their end, and checks that nothing is missing or torn. */
+async function publishes(
+  t: TestContext,
+  nodes: Nodes,
+  kind: string,
+  { fps, start }: Publishing,
+): Promise<void> {
+  const stream = `m${kind.replace(/\W/g, '')}`
+  const publisher = start(`${nodes.rtmp}/live/${stream}/key`)
+  t.after(() => publisher.kill('SIGKILL'))
+  let connectedAt = 0
+  const isConnected = () => new RegExp(`publisher connected.*${stream}\\b`).test(nodes.gateway.output)
+  const connecting = eventually(`${stream} connects`, isConnected).then(() => {
+    connectedAt = performance.now()
   })
+  const [source, tiny] = await Promise.all(
+    ['source', 'tiny'].map((rendition) => follow(nodes, stream, rendition, publisher)),
+  )
+  await connecting
+  const frames = SECONDS * fps
+  for (const [rendition, { firstAt, segments }] of Object.entries({ source: source!, tiny: tiny! })) {
+    const path = join(nodes.folder, `${stream}-${rendition}.ts`)
+    const { errors, frames: found } = await decoded(path, segments)
+    const seconds = segments.reduce((sum, segment) => sum + segment.seconds, 0)
+    t.diagnostic(
+      `${kind}, ${rendition}: ${segments.length} segments, ${seconds.toFixed(3)} s, ${found} frames, first after ${Math.round(firstAt - connectedAt)} ms`,
+    )
+    assert.equal(errors, '', kind)
+    assert.ok(Math.abs(seconds - SECONDS) <= 1 / fps + 0.001, `${kind}: ${seconds} s`)
+    if (rendition === 'source') assert.equal(found, frames, kind)
+    else assert.ok(Math.abs(found / 10 - SECONDS) <= 0.1 || found === frames, `${kind}: ${found} frames`)
+    assertContinuous(kind, segments, 1 / (rendition === 'source' ? fps : 10))
+  }
+}
+
+/** Each segment begins where the one before ends, to within a frame, and all of them last as long as the source. */
+function assertContinuous(kind: string, segments: readonly { bytes: Uint8Array }[], frame: number): void {
+  const spans = segments.map(({ bytes }) => segmentFacts(bytes, 'mpegts')!.span!)
+  const apart = (from: number, to: number) => (((to - from + 2 ** 32) % 2 ** 33) - 2 ** 32) / 90_000
+  for (const [i, { start }] of spans.slice(1).entries()) {
+    const gap = apart(spans[i]!.end, start)
+    assert.ok(Math.abs(gap) <= frame + 0.002, `${kind}: ${gap} s before segment ${i + 1}`)
+  }
+  const seconds = apart(spans[0]!.start, spans.at(-1)!.end)
+  assert.ok(Math.abs(seconds - SECONDS) <= frame + 0.002, `${kind}: ${seconds} s on its clock`)
+}
+
+test('FFmpeg and GStreamer publish over RTMP, and every rendition has every frame, one behind the other', {
+  skip: skips.ffmpeg,
+}, async (t) => {
+  const nodes = await startNodes(t)
+  const all = Object.entries(kinds).map(([kind, { fps, input, output }]) => {
+    const args = [
+      '-hide_banner',
+      '-nostdin',
+      '-v',
+      'error',
+      '-re',
+      ...input,
+      '-t',
+      String(SECONDS),
+      ...output,
+    ]
+    const start = (url: string) => begin('ffmpeg', [...args, '-f', 'flv', url])
+    return publishes(t, nodes, kind, { fps, start })
+  })
+  if (!skips.gstreamer) {
+    for (const [kind, { elements, fps, sink }] of Object.entries(pipelines)) {
+      const words = `flvmux name=mux streamable=true ! ${sink} location=URL ${elements}`.trim().split(' ')
+      const start = (url: string) =>
+        begin('gst-launch-1.0', ['-q', ...words.map((word) => word.replace('URL', url))])
+      all.push(publishes(t, nodes, kind, { fps, start }))
+    }
+  }
   await Promise.all(all)
   assert.doesNotMatch(nodes.gateway.output, /\/key/)
 })
+
+function begin(program: string, args: readonly string[]): ChildProcess {
+  return spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+}

@@ -61,6 +61,7 @@ export class SegmentCutter {
   /** When the open segment begins; null before its first frame. */
   #startMs: number | null = null
   #lastVideoMs: number | null = null
+  #lastShownMs: number | null = null
   #lastSoundMs: number | null = null
   /** How long the last frame of each track is taken to last: as long as the one before. */
   #videoFrameMs = DEFAULT_FRAME_MS
@@ -107,7 +108,8 @@ export class SegmentCutter {
     const decodeMs = this.#timeline.place('video', timestamp)
     if (!this.#avc) return
     const { isKey, units } = tag
-    if (isKey) this.#meetKeyFrame(decodeMs, this.#avc)
+    const showMs = decodeMs + Math.min(MAX_DELAY_MS, Math.max(0, tag.delayMs))
+    if (isKey) this.#meetKeyFrame(showMs, this.#avc)
     // Frames without the key frame that they build on cannot be decoded.
     if (!this.#openVideo) this.#waitingSinceMs ??= decodeMs
     const sinceMs = this.#waitingSinceMs ?? this.#startMs ?? decodeMs
@@ -115,8 +117,8 @@ export class SegmentCutter {
     if (!this.#openVideo) return
     if (this.#lastVideoMs !== null) this.#videoFrameMs = Math.min(MAX_FRAME_MS, decodeMs - this.#lastVideoMs)
     this.#lastVideoMs = decodeMs
-    const delay = Math.min(MAX_DELAY_MS, Math.max(0, tag.delayMs))
-    this.#add({ track: 'video', decodeMs, showMs: decodeMs + delay, isKey, data: units })
+    this.#lastShownMs = Math.max(showMs, this.#lastShownMs ?? showMs)
+    this.#add({ track: 'video', decodeMs, showMs, isKey, data: units })
   }
 
   /** Takes one message. Throws RtmpError for media that cannot be served. */
@@ -143,20 +145,21 @@ export class SegmentCutter {
   end(): void {
     if (this.#startMs === null) return
     const soundEndMs = this.#lastSoundMs === null ? this.#startMs : this.#lastSoundMs + this.#soundFrameMs
-    const videoEndMs = this.#lastVideoMs === null ? this.#startMs : this.#lastVideoMs + this.#videoFrameMs
+    const videoEndMs = this.#lastShownMs === null ? this.#startMs : this.#lastShownMs + this.#videoFrameMs
     const isLedByVideo = this.#openVideo && soundEndMs - videoEndMs < MAX_FRAME_MS
     this.#cut(isLedByVideo ? videoEndMs : soundEndMs)
   }
 
-  #meetKeyFrame(decodeMs: number, config: AvcConfig): void {
-    if (this.#startMs !== null && !this.#hasBegunVideo) this.#dropSoundBefore(decodeMs - SOUND_BEFORE_MS)
-    const lengthMs = this.#startMs === null ? 0 : decodeMs - this.#startMs
+  /** A segment lasts from where its first picture is shown: encoders may decode the first ones faster than they show them. */
+  #meetKeyFrame(showMs: number, config: AvcConfig): void {
+    if (this.#startMs !== null && !this.#hasBegunVideo) this.#dropSoundBefore(showMs - SOUND_BEFORE_MS)
+    const lengthMs = this.#startMs === null ? 0 : showMs - this.#startMs
     const isDue = this.#openVideo
       ? lengthMs >= TARGET_MS - ROUNDING_MS || this.#isCutDue
       : lengthMs >= SOUND_ALONE_MS
-    if (isDue && lengthMs > 0) this.#cut(decodeMs)
+    if (isDue && lengthMs > 0) this.#cut(showMs)
     // A stream begins with its first picture, whatever sound comes a moment before.
-    if (this.#startMs === null || !this.#hasBegunVideo) this.#startMs = decodeMs
+    if (this.#startMs === null || !this.#hasBegunVideo) this.#startMs = showMs
     this.#isCutDue = false
     this.#waitingSinceMs = null
     this.#hasBegunVideo = true
@@ -187,7 +190,7 @@ export class SegmentCutter {
     this.#newestMs = Math.max(this.#newestMs, sample.decodeMs)
     this.#open.push(sample)
     this.#openBytes += sample.data.length + SAMPLE_OVERHEAD
-    const most = maxSourceBytes(this.#newestMs - (this.#startMs ?? 0))
+    const most = maxSourceBytes(Math.max(0, this.#newestMs - (this.#startMs ?? 0)))
     if (this.#openBytes > most) {
       throw new RtmpError('limit', `a segment has more than ${most} bytes: lower the encoder's bitrate`)
     }

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { segmentFacts } from '../../domain/segment-facts.ts'
+import { type CutSegment, SegmentCutter } from './segment-cutter.ts'
+
+const CONFIG = Uint8Array.of(0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 10, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68)
+
+function picture(isKey: boolean, delayMs: number): Uint8Array {
+  const [kind, unit] = isKey ? [0x17, 0x65] : [0x27, 0x41]
+  return Uint8Array.of(kind, 1, 0, delayMs >> 8, delayMs & 0xff, 0, 0, 0, 2, unit, 0x88)
+}
+
+/** Pictures at 10 a second, a key frame every 2 s, each sent so long before it is shown. */
+function cut(seconds: number, aheadMs: (showMs: number) => number): CutSegment[] {
+  const segments: CutSegment[] = []
+  const cutter = new SegmentCutter({ maxDurationMs: 60_000 }, (segment) => segments.push(segment))
+  cutter.video(0, CONFIG)
+  for (let showMs = 0; showMs < seconds * 1000; showMs += 100) {
+    const ahead = aheadMs(showMs)
+    cutter.video(1_000 + showMs - ahead, picture(showMs % 2000 === 0, ahead))
+  }
+  cutter.end()
+  return segments
+}
+
+test('segments last as long as their pictures are shown, also where the first ones are decoded faster', () => {
+  for (const [habit, aheadMs] of Object.entries({
+    'shown when they are decoded': () => 0,
+    'shown later': () => 200,
+    // GStreamer sends no time below zero.
+    'decoded faster at the beginning': (showMs: number) => Math.min(showMs, 200),
+  })) {
+    const segments = cut(5, aheadMs)
+    assert.deepEqual(
+      segments.map(({ durationMs }) => durationMs),
+      [2000, 2000, 1000],
+      habit,
+    )
+    const spans = segments.map(({ bytes }) => segmentFacts(bytes, 'mpegts')!.span!)
+    for (const [i, { start }] of spans.slice(1).entries())
+      assert.ok(Math.abs(start - spans[i]!.end) <= 90, habit)
+  }
+})
