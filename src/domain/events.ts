@@ -21,6 +21,8 @@ export type NodeEvent =
   | RecordingEvent
   | SegmentEvent
   | SegmentTransferEvent
+  | VerificationEvent
+  | PublishingEvent
   | RoundEvent
   | PeerEvent
   | ProblemEvent
@@ -161,6 +163,7 @@ export type StreamEvent =
       fault: string
       reason: string
     }
+  | ({ kind: 'segment-tried' } & TriedSegment)
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string; reason: SwapReason }
 
@@ -172,6 +175,32 @@ export type RecordingEvent =
   | { kind: 'recording-save-failed'; manifestId: string; rendition: string; reason: string }
   /** Segments are given up. */
   | { kind: 'recording-lost'; manifestId: string; segments: number }
+
+/** What became of a segment at one orchestrator. */
+export interface SegmentAttempt {
+  /** The orchestrator's URL and address; empty and null where none was left. */
+  readonly orchestrator: string
+  readonly address: Address | null
+  readonly tookMs: number
+  /** Null for the attempt that succeeded, and where no orchestrator was left. */
+  readonly error: string | null
+}
+
+/** All that was tried for a segment that was to be transcoded, once it is done or lost. */
+export interface TriedSegment {
+  readonly manifestId: string
+  /** The platform's name for the stream, or the name under which it is played. */
+  readonly streamId: string
+  readonly sequence: bigint
+  readonly durationMs: number
+  readonly bytes: number
+  /** When it began; ms since the epoch. */
+  readonly startedMs: number
+  readonly tookMs: number
+  readonly isDone: boolean
+  /** Null where none may be made. */
+  readonly attempts: readonly SegmentAttempt[] | null
+}
 
 /** What a gateway's publishers are told, and saw of their segments. */
 export type PublisherEvent =
@@ -287,6 +316,30 @@ export type SegmentTransferEvent =
   | { kind: 'segment-uploaded'; side: 'transcoder'; tookMs: number }
   /** A gateway has all renditions of a segment. */
   | { kind: 'segment-downloaded'; manifestId: string; orchestrator: string; tookMs: number }
+
+/** How a result of an untrusted orchestrator differs from that of a trusted one: in its pictures, or in its bytes. */
+export type VerificationFinding = 'pictures' | 'segment'
+
+/** Results of untrusted orchestrators that were compared with those of trusted ones. */
+export type VerificationEvent =
+  | { kind: 'fast-verification-done'; manifestId: string; orchestrator: string }
+  | {
+      kind: 'fast-verification-failed'
+      manifestId: string
+      orchestrator: string
+      found: VerificationFinding
+    }
+  /** A stream began, ended, took or lost an untrusted orchestrator: streams that are verified, and those that use one. */
+  | { kind: 'verified-streams-changed'; enabled: number; using: number }
+
+/** Where a gateway's events are published for other programs. */
+export const EVENT_QUEUES = ['amqp', 'kafka'] as const
+export type EventQueue = (typeof EVENT_QUEUES)[number]
+
+/** `eventType`: the type under which it was to be published. */
+export type PublishingEvent =
+  /** An event was not published, and is not tried again. */
+  { kind: 'event-dropped'; queue: EventQueue; eventType: string }
 
 /** The protocol's rounds and what a node does in them. */
 export type RoundEvent =

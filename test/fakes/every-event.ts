@@ -59,6 +59,12 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
     { kind: 'attempt-failed', ...at },
     { kind: 'attempt-failed', ...at, fault: 'payment-refused' },
   ],
+  'segment-tried': [
+    {
+      ...{ kind: 'segment-tried', streamId: manifestId, ...segment, bytes: 9, startedMs: 1, tookMs: 500 },
+      ...{ isDone: false, attempts: [{ orchestrator, address: sender, tookMs: 500, error: 'away' }] },
+    },
+  ],
   'orchestrator-suspended': [{ kind: 'orchestrator-suspended', manifestId, orchestrator, reason: 'away' }],
   'orchestrator-swapped': [{ kind: 'orchestrator-swapped', manifestId, reason: 'slow' }],
   'stream-judged': [{ kind: 'stream-judged', outcome: 'allowed', tookMs: 120 }],
@@ -107,6 +113,15 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'recording-save-failed': [{ kind: 'recording-save-failed', manifestId, rendition: 'tiny', reason: 'away' }],
   'recording-lost': [{ kind: 'recording-lost', manifestId, segments: 2 }],
   'segment-downloaded': [{ kind: 'segment-downloaded', manifestId, orchestrator, tookMs: 30 }],
+  'fast-verification-done': [{ kind: 'fast-verification-done', manifestId, orchestrator }],
+  'fast-verification-failed': (['pictures', 'segment'] as const).map((found) => ({
+    ...{ kind: 'fast-verification-failed', manifestId, orchestrator, found },
+  })),
+  'verified-streams-changed': [{ kind: 'verified-streams-changed', enabled: 2, using: 1 }],
+  'event-dropped': [
+    { kind: 'event-dropped', queue: 'amqp', eventType: 'transcode' },
+    { kind: 'event-dropped', queue: 'kafka', eventType: 'stream-begun' },
+  ],
   'round-begun': [{ kind: 'round-begun', round: 7n }],
   'round-initialized': [{ kind: 'round-initialized', round: 7n, fee: 3n }],
   'round-initialization-failed': [{ kind: 'round-initialization-failed', round: 7n, reason: 'away' }],

@@ -164,7 +164,8 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
       recording = recordingGrantOf(fields)
       const objectStore = fields.objectStore ? storeAt('objectStore', fields.objectStore) : null
       const config = streamConfigOf(fields)
-      const grant: StreamGrant = { config, sessionId: fields.sessionID || null, recording, objectStore }
+      const names = { sessionId: fields.sessionID || null, streamId: fields.streamID || null }
+      const grant: StreamGrant = { config, ...names, recording, objectStore }
       return { kind: 'allowed', grant }
     } catch (error) {
       return { kind: 'unusable', reason: messageOf(error), ...(recording && { recording }) }

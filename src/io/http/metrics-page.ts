@@ -1,9 +1,11 @@
 import { FLAG_OF_LABEL, type MetricRow, type MetricRows, REPORTERS } from './metric-row.ts'
 import { MAX_SERIES } from './metric-series.ts'
+import { EXTRA_METRICS } from './metrics-extras.ts'
 import { MONEY_METRICS } from './metrics-money.ts'
 import { NODE_METRICS } from './metrics-node.ts'
+import { RECORDING_METRICS } from './metrics-recordings.ts'
 import { SEGMENT_METRICS } from './metrics-segments.ts'
-import { UNCOUNTED } from './metrics-table.ts'
+import { METRICS, UNCOUNTED } from './metrics-table.ts'
 
 const FLAGS = { perStream: '-metricsPerStream', clientIp: '-metricsClientIP' } as const
 
@@ -32,6 +34,9 @@ and buckets, are the same here (docs/protocol/operations.md §6); the others fol
 ## Streams and segments
 
 ${table(SEGMENT_METRICS)}
+## Recordings, fast verification, events for other programs
+
+${table({ ...RECORDING_METRICS, ...EXTRA_METRICS })}
 ## Payments and tickets
 
 ${table(MONEY_METRICS)}
@@ -40,7 +45,7 @@ ${table(MONEY_METRICS)}
 ${table(NODE_METRICS)}
 ## Buckets
 
-${bucketsOf({ ...SEGMENT_METRICS, ...MONEY_METRICS, ...NODE_METRICS })}
+${bucketsOf(METRICS)}
 ## Events that move no metric
 
 ${Object.entries(UNCOUNTED)

@@ -40,6 +40,9 @@ const UPLOAD_FAILURES: { readonly [Fault in AttemptFault]?: string } = {
   unsent: 'Unknown',
 }
 
+/** The rendition that is the publisher's own. */
+const SOURCE = 'source'
+
 /** The second to the tenth try, and all later ones together. */
 const TRIES = [...Array.from({ length: 9 }, (_, index) => String(index + 2)), '>10']
 
@@ -84,16 +87,10 @@ export const SEGMENT_METRICS = {
   },
   segment_source_appeared_total: {
     ...{ type: 'counter', help: 'Segments that players could fetch as they came', by: ['gateway'] },
-    ...{ labels: { profile: ['source'], seg_type: ['regular', 'recorded'] }, flagLabels: ['manifest_id'] },
+    ...{ labels: { profile: [SOURCE], seg_type: ['regular', 'recorded'] }, flagLabels: ['manifest_id'] },
     on: {
-      'segment-arrived': (event) =>
-        event.side === 'gateway'
-          ? { labels: { manifest_id: event.manifestId, profile: 'source', seg_type: 'regular' } }
-          : null,
-      'recording-saved': ({ manifestId, rendition }) =>
-        rendition === 'source'
-          ? { labels: { manifest_id: manifestId, profile: 'source', seg_type: 'recorded' } }
-          : null,
+      'segment-arrived': (event) => (event.side === 'gateway' ? ofSource(event, 'regular') : null),
+      'recording-saved': (event) => (event.rendition === SOURCE ? ofSource(event, 'recorded') : null),
     },
   },
   source_segment_duration_seconds: {
@@ -306,6 +303,10 @@ function codeOf(failure: SegmentFailure): string {
 
 function ofStream({ manifestId }: { readonly manifestId: string }, value = 1): Move {
   return { value, labels: { manifest_id: manifestId } }
+}
+
+function ofSource({ manifestId }: { readonly manifestId: string }, type: 'regular' | 'recorded'): Move {
+  return { labels: { manifest_id: manifestId, profile: SOURCE, seg_type: type } }
 }
 
 /** A transcoder knows neither stream nor client. */

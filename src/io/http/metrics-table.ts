@@ -8,12 +8,19 @@ import {
   REPORTERS,
   type Reporter,
 } from './metric-row.ts'
+import { EXTRA_METRICS } from './metrics-extras.ts'
 import { MONEY_METRICS } from './metrics-money.ts'
 import { NODE_METRICS } from './metrics-node.ts'
 import { RECORDING_METRICS } from './metrics-recordings.ts'
 import { SEGMENT_METRICS } from './metrics-segments.ts'
 
-const ROWS = { ...SEGMENT_METRICS, ...RECORDING_METRICS, ...MONEY_METRICS, ...NODE_METRICS } as const
+const ROWS = {
+  ...SEGMENT_METRICS,
+  ...RECORDING_METRICS,
+  ...EXTRA_METRICS,
+  ...MONEY_METRICS,
+  ...NODE_METRICS,
+} as const
 
 type Name = keyof typeof ROWS
 type Moving<Row> = Row extends { readonly on: infer On } ? keyof On : never
@@ -32,6 +39,7 @@ export const UNCOUNTED: Readonly<Record<Exclude<NodeEvent['kind'], Counted>, str
   'ticket-won': 'counted with the payment in which it came',
   'session-begun': 'sessions are read',
   'session-ended': 'sessions are read',
+  'segment-tried': 'counted with its attempts and its end',
   'round-begun': 'the round is read',
   'peer-up': 'peers are read',
   'problem-ended': 'causes are read',

@@ -197,6 +197,7 @@ test('offchain a segment goes in and its renditions come out, stored and shown t
     'segment-uploaded',
     'segment-downloaded',
     'segment-done',
+    'segment-tried',
   ])
 })
 

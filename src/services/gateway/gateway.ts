@@ -470,8 +470,13 @@ export class Gateway implements Service {
   ): Promise<readonly Rendition[]> {
     const { sequence, bytes, clientIp = null, durationMs, format } = segment
     const { manifestId, profiles } = stream
-    if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
-    if (input.zeroFrame || segment.hasOnlySound)
+    if (profiles.length === 0) return []
+    const isPassedOn = input.zeroFrame || segment.hasOnlySound
+    if (this.#options.maxAttempts <= 0) {
+      if (!isPassedOn) this.#tries.tellUntried(stream, segment)
+      return []
+    }
+    if (isPassedOn)
       return publishAll(
         stream,
         segment,

@@ -6,10 +6,11 @@ import {
   isAbsence,
   isGone,
 } from '../../domain/attempt.ts'
-import type { NodeEvents } from '../../domain/events.ts'
+import type { NodeEvents, SegmentAttempt } from '../../domain/events.ts'
 import { segmentLimitMs } from '../../domain/segment.ts'
 import { skippedFor } from '../../domain/skipped-offer.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { GatewayError } from './gateway-error.ts'
 import type { NoSessions } from './no-sessions.ts'
@@ -32,6 +33,15 @@ export interface SegmentTriesNeeds {
   readonly events: NodeEvents
 }
 
+/** What is told of a segment. */
+type ToldSegment = Pick<SegmentJob, 'bytes' | 'durationMs' | 'sequence'>
+
+/** What has been tried for a segment. */
+interface Story {
+  readonly startedMs: number
+  readonly attempts: SegmentAttempt[]
+}
+
 /** Sends a segment to one orchestrator after another until one transcodes it or another attempt cannot help. */
 export class SegmentTries {
   readonly #maxAttempts: number
@@ -46,6 +56,45 @@ export class SegmentTries {
 
   /** The renditions' bytes in profile order, from the first orchestrator that transcodes it. */
   async transcode(stream: Stream, job: SegmentJob, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const story: Story = { startedMs: this.#needs.clock.now(), attempts: [] }
+    try {
+      const renditions = await this.#transcode(stream, job, { story, signal })
+      this.#tellTried(stream, job, { ...story, isDone: true })
+      return renditions
+    } catch (error) {
+      this.#tellTried(stream, job, { ...story, isDone: false })
+      throw error
+    }
+  }
+
+  /** Tells of a segment for which no attempt may be made. */
+  tellUntried(stream: Stream, segment: ToldSegment): void {
+    this.#tellTried(stream, segment, { startedMs: this.#needs.clock.now(), attempts: null, isDone: false })
+  }
+
+  #tellTried(
+    { manifestId, streamId }: Stream,
+    { bytes, durationMs, sequence }: ToldSegment,
+    {
+      startedMs,
+      ...facts
+    }: Omit<Story, 'attempts'> & {
+      readonly attempts: readonly SegmentAttempt[] | null
+      readonly isDone: boolean
+    },
+  ): void {
+    const { clock, events } = this.#needs
+    events.tell({
+      ...{ kind: 'segment-tried', manifestId, streamId, sequence, durationMs, bytes: bytes.length },
+      ...{ startedMs, tookMs: clock.now() - startedMs, ...facts },
+    })
+  }
+
+  async #transcode(
+    stream: Stream,
+    job: SegmentJob,
+    { signal, story }: { readonly signal: AbortSignal; readonly story: Story },
+  ): Promise<readonly Uint8Array[]> {
     const { clock, events } = this.#needs
     const { manifestId, sequence, durationMs } = job
     const { sessions } = stream
@@ -70,6 +119,7 @@ export class SegmentTries {
           ? sessions.select(durationMs)
           : await sessions.selectPatiently(durationMs, patienceMs, unable)
       if (assignment === null) {
+        story.attempts.push({ orchestrator: '', address: null, tookMs: 0, error: null })
         const causes = await this.#needs.noSessions.explain(manifestId, sessions)
         throw new GatewayError('no-sessions', 'No sessions available', {
           causes,
@@ -78,6 +128,12 @@ export class SegmentTries {
       }
       const { session } = assignment
       const transcoder = session.key
+      const sinceMs = clock.now()
+      const note = (error: string | null) =>
+        story.attempts.push({
+          ...{ orchestrator: transcoder, address: session.info.address, error },
+          tookMs: clock.now() - sinceMs,
+        })
       if (attempt > toldAttempt) {
         toldAttempt = attempt
         events.tell({ kind: 'segment-retried', manifestId, sequence, attempt })
@@ -85,10 +141,12 @@ export class SegmentTries {
       try {
         const result = await this.#work.attempt(job, assignment, sessions, signals)
         sessions.complete(assignment, result.latencyScore)
+        note(null)
         this.#needs.noSessions.settled(manifestId)
         this.#tellDone(job, session, result, { attempts: attempt, tookMs: clock.now() - started })
         return result.renditions
       } catch (error) {
+        note(messageOf(error))
         const isLost = error instanceof AttemptError && error.details.isResultLost === true
         const keeps = isLost && !lost.has(transcoder) && attempt < this.#maxAttempts
         if (isLost) lost.add(transcoder)
@@ -101,6 +159,7 @@ export class SegmentTries {
         ) {
           // Not an attempt: the only orchestrator may be restarting.
           attempt--
+          story.attempts.pop()
           await clock.sleep(SEARCH_AGAIN_MS, stream.signal).catch(() => {})
         }
         if (error instanceof PixelMismatch) {

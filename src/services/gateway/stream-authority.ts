@@ -19,6 +19,8 @@ export interface StreamGrant {
   readonly recording?: RecordingGrant
   /** Where the stream's segments are saved for players; null or absent for the gateway's own. */
   readonly objectStore?: StoreAddress | null
+  /** The platform's name for the stream, in events for other programs; null or absent for the name it is played under. */
+  readonly streamId?: string | null
 }
 
 /** A decision on a new stream; reasons are for the publisher and the log. */

@@ -19,6 +19,8 @@ export interface StreamTerms {
   readonly sessionId: string | null
   /** Where its segments are saved for players; null for the gateway's own. */
   readonly objectStore: StoreAddress | null
+  /** Its name in events for other programs (gateway.md §13). */
+  readonly streamId: string
 }
 
 /**
@@ -34,13 +36,15 @@ export function termsOf(
     throw new GatewayError('stream-refused', 'the header asks for other profiles than the webhook')
   }
   const asked = header?.manifestId ?? null
-  const manifestId = asked === null ? grantedName(externalId, grant) : playedName(asked, externalId)
+  const played = asked === null ? grantedName(externalId, grant) : playedName(asked, externalId)
+  const manifestId = checkedName(played, externalId)
   return {
-    manifestId: checkedName(manifestId, externalId),
+    manifestId,
     profiles: header?.profiles ?? grant?.config.profiles ?? null,
     timeoutMultiplier: grant?.config.timeoutMultiplier ?? 1,
     sessionId: grant?.sessionId ?? null,
     objectStore: grant?.objectStore ?? null,
+    streamId: grant?.streamId ?? manifestId,
   }
 }
 

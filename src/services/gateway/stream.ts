@@ -42,6 +42,8 @@ export class Stream {
   readonly manifestId: string
   /** The name under which it is pushed. */
   readonly externalId: string
+  /** Its name in events for other programs. */
+  readonly streamId: string
   /** Profiles that name no container get that of the first segment. */
   readonly profiles: readonly Profile[]
   readonly capabilities: Capabilities
@@ -65,6 +67,7 @@ export class Stream {
     description: {
       manifestId: string
       externalId: string
+      streamId: string
       profiles: readonly Profile[]
       capabilities: Capabilities
       timeoutMultiplier: number
@@ -80,6 +83,7 @@ export class Stream {
   ) {
     this.manifestId = description.manifestId
     this.externalId = description.externalId
+    this.streamId = description.streamId
     this.profiles = description.profiles
     this.capabilities = description.capabilities
     this.timeoutMultiplier = description.timeoutMultiplier
