@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
+import { FakeStreams } from '../../../test/fakes/published-streams.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
-import { chunksOf, command, plainHello, plainReply, publishing } from '../../../test/net/rtmp.ts'
+import { command, publishing } from '../../../test/net/rtmp.ts'
+import { RtmpClient } from '../../../test/net/rtmp-client.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import { noCauses } from '../../domain/causes.ts'
@@ -14,37 +14,10 @@ import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import type { PushedSegment } from '../../services/gateway/gateway.ts'
 import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
 import { AuthWebhook } from '../http/auth-webhook.ts'
-import { type AmfObject, readAmf } from './amf.ts'
-import { ByteReader } from './byte-reader.ts'
-import { ChunkReader, MESSAGE, type Message } from './chunks.ts'
+import { MESSAGE, type Message } from './chunks.ts'
 import { RtmpPort, type RtmpPortOptions } from './rtmp-port.ts'
-
-/** A gateway that takes everything, unless a name is taken. */
-class FakeStreams {
-  readonly segments: PushedSegment[] = []
-  readonly names = new Set<string>()
-  readonly ended: string[] = []
-  /** What a webhook would say. */
-  authorize = async (_url: string): Promise<StreamGrant | null> => null
-
-  publish(name: string) {
-    if (this.names.has(name)) throw new NodeError('stream-refused', `another publisher is sending "${name}"`)
-    this.names.add(name)
-    return {
-      manifestId: name,
-      leave: () => void this.names.delete(name),
-      end: (reason: string) => void this.ended.push(`${name}: ${reason}`),
-    }
-  }
-
-  async serve(segment: PushedSegment): Promise<unknown> {
-    this.segments.push(segment)
-    return []
-  }
-}
 
 async function setUp(t: TestContext, options: Partial<RtmpPortOptions> = {}) {
   const gateway = new FakeStreams()
@@ -57,62 +30,7 @@ async function setUp(t: TestContext, options: Partial<RtmpPortOptions> = {}) {
   )
   await supervisor.start(port)
   t.after(() => supervisor.stop())
-  return { gateway, clock, log, port, client: () => Client.open(port.port) }
-}
-
-/** A client's side, which reads the server's messages. */
-class Client {
-  readonly socket: Socket
-  readonly messages: Message[] = []
-  isClosed = false
-  #skip = 3073
-  readonly #reader = new ChunkReader((message) => this.messages.push(message))
-
-  constructor(socket: Socket) {
-    this.socket = socket
-    socket.on('data', (bytes) => {
-      const skipped = Math.min(this.#skip, bytes.length)
-      this.#skip -= skipped
-      this.#reader.push(bytes.subarray(skipped))
-    })
-    socket.on('end', () => {
-      this.isClosed = true
-    })
-    socket.on('error', () => {})
-  }
-
-  static async open(port: number): Promise<Client> {
-    const socket = connect(port, '127.0.0.1')
-    await once(socket, 'connect')
-    return new Client(socket)
-  }
-
-  async begin(...messages: readonly Message[]): Promise<this> {
-    this.socket.write(Buffer.concat([plainHello(), plainReply]))
-    this.say(...messages)
-    return this
-  }
-
-  say(...messages: readonly Message[]): void {
-    this.socket.write(Buffer.concat(messages.map((message) => chunksOf(message))))
-  }
-
-  /** The codes of all status messages so far. */
-  get codes(): unknown[] {
-    return this.messages
-      .filter(({ type }) => type === MESSAGE.commandAmf0)
-      .map(({ payload }) => readAmf(new ByteReader(payload)))
-      .filter(([name]) => name === 'onStatus')
-      .map(([, , , status]) => (status as AmfObject).get('code'))
-  }
-
-  hears(code: string): Promise<void> {
-    return eventually(code, () => this.codes.includes(code))
-  }
-
-  closes(): Promise<void> {
-    return eventually('the end of the connection', () => this.isClosed)
-  }
+  return { gateway, clock, log, port, client: () => RtmpClient.open(port.port) }
 }
 
 const media = (type: number, timestamp: number, ...payload: readonly number[]): Message => ({
@@ -344,7 +262,7 @@ test('a publisher with a key is played under the name and with the renditions th
   )
   await supervisor.start(port)
   t.after(() => supervisor.stop())
-  const publisher = await (await Client.open(port.port)).begin(
+  const publisher = await (await RtmpClient.open(port.port)).begin(
     ...publishing('live', 'swordfish?token=a', 'rtmp://gw.example/live'),
     ...[CONFIG, ...pictures(0, 4500)],
   )
@@ -356,7 +274,7 @@ test('a publisher with a key is played under the name and with the renditions th
   assert.equal(await get('/stream/swordfish.m3u8'), 'ErrNotFound\n')
   webhook.answer = { status: 403 }
   assert.equal((await http.push('/live/shown/9.ts')).status, 403, 'a viewer who pushes to what it plays')
-  const second = await (await Client.open(port.port)).begin(...publishing('live', 'wrong'))
+  const second = await (await RtmpClient.open(port.port)).begin(...publishing('live', 'wrong'))
   await second.hears('NetStream.Publish.BadName')
   publisher.socket.destroy()
 })

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf } from '../../lib/errors.ts'
@@ -8,6 +9,7 @@ import { hostOf } from '../../lib/peer-host.ts'
 import { PeerLimits } from '../../lib/peer-limits.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { MediaHub } from './media-hub.ts'
+import { RtmpCertificateFolder } from './rtmp-certificate.ts'
 import { type PublishedStreams, RtmpConnection } from './rtmp-connection.ts'
 
 const MAX_CONNECTIONS = 2_000
@@ -16,6 +18,9 @@ const MAX_CONNECTIONS_PER_HOST = 500
 /** Bytes of segments that have begun, of all publishers together. */
 const MAX_BYTES_HELD = 1_000_000_000
 const TICK_MS = 1_000
+/** A client has this long to agree on TLS. */
+const HANDSHAKE_MS = 10_000
+const LOOK_FOR_CERTIFICATE_MS = 10_000
 
 /** Settings of the RTMP port. Tests lower the limits. */
 export interface RtmpPortOptions {
@@ -23,6 +28,8 @@ export interface RtmpPortOptions {
   readonly port: number
   /** `-maxSegmentDuration`. */
   readonly maxDurationMs: number
+  /** The folder with the certificate, for rtmps; null or absent: without TLS. */
+  readonly certFolder?: string | null
   /** Whether the gateway runs without the port if something else has it. */
   readonly isOptional?: boolean
   readonly maxConnections?: number
@@ -44,6 +51,8 @@ export class RtmpPort implements Service {
   readonly #options: RtmpPortOptions
   readonly #needs: RtmpPortNeeds
   readonly #connections = new Map<RtmpConnection, Socket>()
+  /** Sockets of all connections, also of those that have not agreed on TLS. */
+  readonly #open = new Set<Socket>()
   readonly #hosts: PeerLimits
   /** By the name of the stream. */
   readonly #hubs = new Map<string, MediaHub>()
@@ -73,9 +82,8 @@ export class RtmpPort implements Service {
   }
 
   async start(scope: Scope): Promise<void> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#accept(socket, scope),
-    )
+    const { certFolder = null } = this.#options
+    const server = certFolder === null ? this.#plainServer(scope) : await this.#tlsServer(certFolder, scope)
     server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS
     try {
       this.#port = await listen(server, this.#options, { who: 'the gateway', flag: '-rtmpAddr' })
@@ -93,15 +101,54 @@ export class RtmpPort implements Service {
     scope.defer(() => this.#close(server))
   }
 
-  #accept(socket: Socket, scope: Scope): void {
+  #plainServer(scope: Scope): Server {
+    return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      if (this.#admit(socket)) this.#accept(socket, scope)
+    })
+  }
+
+  /** Throws NodeError `bad-rtmp-cert`. */
+  async #tlsServer(folder: string, scope: Scope): Promise<TlsServer> {
+    const { clock, log } = this.#needs
+    const certificates = new RtmpCertificateFolder(folder, { clock, log })
+    const { cert, key } = await certificates.read()
+    const options = { cert, key, allowHalfOpen: true, noDelay: true, handshakeTimeout: HANDSHAKE_MS }
+    const server = createTlsServer(options, (socket) => this.#accept(socket, scope))
+    // Counted before the handshake, which is the costly part.
+    server.on('connection', (socket: Socket) => void this.#admit(socket))
+    server.on('tlsClientError', (error, socket) => {
+      log.debug('RTMP client refused', { reason: messageOf(error), host: hostOf(socket.remoteAddress) })
+      socket.destroy()
+    })
+    scope.spawn('RTMP certificate', async (signal) => {
+      for (;;) {
+        await clock.sleep(LOOK_FOR_CERTIFICATE_MS, signal)
+        const changed = await certificates.changed()
+        if (changed) server.setSecureContext({ cert: changed.cert, key: changed.key })
+      }
+    })
+    return server
+  }
+
+  /** Counts a connection while it is open, or closes it; false where its host has too many. */
+  #admit(socket: Socket): boolean {
     const host = hostOf(socket.remoteAddress)
     const leave = this.#hosts.takeStream(host)
     if (leave === null) {
       this.#needs.log.debug('RTMP client refused', { reason: 'too many connections of one host', host })
       socket.on('error', () => {})
       socket.destroy()
-      return
+      return false
     }
+    this.#open.add(socket)
+    socket.once('close', () => {
+      this.#open.delete(socket)
+      leave()
+    })
+    return true
+  }
+
+  #accept(socket: Socket, scope: Scope): void {
     const { clock, dice, gateway, log } = this.#needs
     const connection = new RtmpConnection(socket, {
       ...{ clock, dice, gateway, log, hubs: this.#hubs },
@@ -113,15 +160,12 @@ export class RtmpPort implements Service {
       spawn: (name, work) => scope.spawn(name, work),
     })
     this.#connections.set(connection, socket)
-    socket.once('close', () => {
-      this.#connections.delete(connection)
-      leave()
-    })
+    socket.once('close', () => this.#connections.delete(connection))
   }
 
   async #close(server: Server): Promise<void> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    for (const socket of this.#connections.values()) socket.destroy()
+    for (const socket of [...this.#connections.values(), ...this.#open]) socket.destroy()
     await closed
   }
 }
