@@ -23,7 +23,9 @@ export function refuseWhatNeedsAChain(loaded: LoadedFlags, network: Network): vo
 export function refuseWhatIsLater(loaded: LoadedFlags): void {
   for (const [name, { spelled }] of loaded.given) {
     const flag: Flag = flags[name]
-    if (!flag.later || !changesSomething(loaded, name)) continue
+    if (!changesSomething(loaded, name)) continue
+    if (flag.refused) throw new SettingsError('bad-setting', `${spelled} is refused: ${flag.refused}`)
+    if (!flag.later) continue
     throw new SettingsError('bad-setting', `${spelled} is not supported by this version yet: ${flag.later}`)
   }
 }

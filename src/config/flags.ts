@@ -41,6 +41,8 @@ interface FlagOptions {
   readonly orPath?: true
   /** Not supported by this version, and refused because the operator relies on it; the text says what to do instead. */
   readonly later?: string
+  /** Can do nothing in this node, ever, and is refused; the text says why. */
+  readonly refused?: string
   /** Not supported by this version, and ignored with a warning; the text says what happens instead. */
   readonly ignored?: string
   /** The placeholder for the value in the help, such as `HOST:PORT`. */
@@ -340,6 +342,12 @@ export const flags = {
     'Address for publishers and players over RTMP; none: no RTMP. If it is not given and its port is taken, the gateway runs without.',
     { value: 'HOST:PORT' },
   ),
+  rtmpCert: text(
+    '',
+    'gateway',
+    'Folder with the certificate of the RTMP port, which then speaks rtmps only: fullchain.pem and privkey.pem as of Let’s Encrypt, tls.crt and tls.key, or cert.pem and key.pem. It is read again when it changes.',
+    { value: 'DIR' },
+  ),
   maxSegmentDuration: duration(
     '60s',
     'gateway',
@@ -449,17 +457,23 @@ export const flags = {
     'gateway',
     'How long recordings are kept in -recordStore, at least 1m, such as 720h; then their files are deleted. 0: for ever.',
   ),
-  metadataQueueUri: text('', 'gateway', 'AMQP queue for stream events.', {
-    ignored: 'stream events are not published',
-    secret: true,
-    value: 'URL',
-  }),
-  metadataAmqpExchange: text('lp_golivepeer_metadata', 'gateway', 'Exchange of that queue.', {
-    ignored: 'stream events are not published',
-  }),
-  metadataPublishTimeout: duration('1s', 'gateway', 'How long to retry publishing to that queue.', {
-    ignored: 'stream events are not published',
-  }),
+  metadataQueueUri: text(
+    '',
+    'gateway',
+    'AMQP broker that gets an event about each segment, as amqp://user:password@host:5672/ or amqps://…, or a file with that URL. While it is away, events wait; those that have no room are dropped and counted.',
+    { orPath: true, value: 'URL|FILE' },
+  ),
+  metadataAmqpExchange: text(
+    'lp_golivepeer_metadata',
+    'gateway',
+    'Topic exchange of that broker, declared durable at the start.',
+    { value: 'NAME' },
+  ),
+  metadataPublishTimeout: duration(
+    '1s',
+    'gateway',
+    'How long that broker may take to confirm events; then the gateway connects anew and sends them again.',
+  ),
   FVfailGsbucket: text('', 'gateway', 'Google bucket for segments that failed fast verification.', {
     value: 'BUCKET',
   }),
@@ -584,7 +598,8 @@ export const flags = {
   // Transcoding
   nvidia: text('', 'transcoding', 'Nvidia GPUs to transcode on, by number, or all.', { value: 'ID,…' }),
   netint: text('', 'transcoding', 'NETINT cards to transcode on.', {
-    later: 'leave it out to transcode on the CPU',
+    refused:
+      'the FFmpeg that comes with this node has no codecs for NETINT cards: leave it out to transcode on the CPU, or give -nvidia',
     value: 'ID,…',
   }),
   testTranscoder: bool(true, 'transcoding', 'Test the GPUs at the start.'),
@@ -603,16 +618,23 @@ export const flags = {
   monitor: bool(false, 'observation', 'Serve metrics at /metrics of the control API.'),
   metricsPerStream: bool(false, 'observation', 'Label metrics by stream and sender.'),
   metricsClientIP: bool(false, 'observation', 'Label metrics by client; includes -metricsPerStream.'),
-  kafkaBootstrapServers: text('', 'observation', 'Kafka servers for events.', {
-    ignored: 'events are not published',
+  kafkaBootstrapServers: text(
+    '',
+    'observation',
+    'Kafka servers that get what the gateway does for its streams; needs -kafkaGatewayTopic and -monitor.',
+    { roles: ['gateway'], value: 'HOST:PORT,…' },
+  ),
+  kafkaUser: text(
+    '',
+    'observation',
+    'User of Kafka; with -kafkaPassword, events go over TLS with SASL/PLAIN, otherwise in the clear.',
+    { roles: ['gateway'] },
+  ),
+  kafkaPassword: text('', 'observation', 'Password of that user, or a file with it.', {
+    ...{ roles: ['gateway'], secret: true, orPath: true, value: 'TEXT|FILE' },
   }),
-  kafkaUser: text('', 'observation', 'Kafka user.', { ignored: 'events are not published' }),
-  kafkaPassword: text('', 'observation', 'Kafka password.', {
-    ignored: 'events are not published',
-    secret: true,
-  }),
-  kafkaGatewayTopic: text('', 'observation', 'Kafka topic for events.', {
-    ignored: 'events are not published',
+  kafkaGatewayTopic: text('', 'observation', 'Topic of Kafka for these events.', {
+    ...{ roles: ['gateway'], value: 'NAME' },
   }),
 } as const satisfies Record<string, Flag>
 
@@ -668,14 +690,22 @@ export function rolesOf(flag: Flag): readonly FlagRole[] | null {
 }
 
 /**
- * Flags of the Go node that this node refuses because they ask for AI, live runners or remote signing (operations.md,
- * appendix).
+ * Flags of the Go node that ask for AI, live runners or remote signing (operations.md, appendix), and so are refused, unless
+ * they are off or empty.
  */
-export const foreignFlags: ReadonlySet<string> = new Set(
-  `aiServiceRegistry aiWorker aiServerless aiModels useLiveRunners liveRunnerConfig remoteSigner remoteSignerUrl
-  remoteSignerHeaders remoteSignerWebhookUrl remoteSignerWebhookHeaders remoteSignerAllowNoAuth
-  remoteDiscovery`.split(/\s+/),
-)
+export const foreignFlags: ReadonlyMap<string, FlagKind> = new Map([
+  ...`aiServiceRegistry aiWorker aiServerless useLiveRunners remoteSigner remoteSignerAllowNoAuth remoteDiscovery`
+    .split(/\s+/)
+    .map((name) => [name, 'bool'] as const),
+  ...`aiModels liveRunnerConfig remoteSignerUrl remoteSignerHeaders remoteSignerWebhookUrl remoteSignerWebhookHeaders`
+    .split(/\s+/)
+    .map((name) => [name, 'string'] as const),
+])
+
+/** Whether a value of such a flag asks for what this node does not do. */
+export function isAskedFor(value: unknown): boolean {
+  return value !== false && value !== ''
+}
 
 /** Flags that only tune such work: a start script that has them asks for nothing that is missing here. */
 const foreignTuning: ReadonlyMap<string, FlagKind> = new Map([
@@ -692,7 +722,7 @@ const foreignTuning: ReadonlyMap<string, FlagKind> = new Map([
 /** The names of those flags. */
 export const foreignTuningNames: readonly string[] = [...foreignTuning.keys()]
 
-/** The kind of a flag that has no effect here and is skipped; null for any other. */
-export function foreignTuningKind(name: string): FlagKind | null {
-  return foreignTuning.get(name) ?? null
+/** The kind of a flag of the Go node that can have no effect here; null for any other. */
+export function foreignKind(name: string): FlagKind | null {
+  return foreignTuning.get(name) ?? foreignFlags.get(name) ?? null
 }

@@ -140,6 +140,7 @@ function cell(name: FlagName): string {
 }
 
 function later(flag: Flag): string {
+  if (flag.refused) return ` Refused: ${flag.refused}.`
   if (flag.later) return ` Not supported by this version yet: ${flag.later}.`
   return flag.ignored ? ` Ignored by this version, with a warning: ${flag.ignored}.` : ''
 }

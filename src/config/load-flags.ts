@@ -11,8 +11,9 @@ import {
   flagNames,
   flags,
   foreignFlags,
-  foreignTuningKind,
+  foreignKind,
   foreignTuningNames,
+  isAskedFor,
   oldNames,
 } from './flags.ts'
 import { nearest } from './nearest.ts'
@@ -68,15 +69,18 @@ export function loadFlags(sources: Sources): LoadedFlags {
     found.set(name, { given, value })
   }
 
-  const passOver = (spelled: string) => {
-    const warning = `${spelled} has no effect here: it is for AI, which this node does not support`
-    if (!warnings.includes(warning)) warnings.push(warning)
+  /** Flags for what this node does not do. */
+  const foreign = new Map<string, { readonly given: GivenFlag; readonly fault: SettingsErrorCode }>()
+  const passOver = (word: string, given: GivenFlag, fault: SettingsErrorCode) => {
+    // The last one on the command line counts, and otherwise the first source that has it.
+    if (fault === 'bad-flag' || !foreign.has(word)) foreign.set(word, { given, fault })
   }
 
   const help = readCommandLine(sources.argv, nodeFlags, (word, as, text) => {
     const name = flagNamed(word)
-    if (name) take(name, as, { spelled: `-${as}`, text }, 'bad-flag')
-    else passOver(`-${as}`)
+    const given = { spelled: `-${as}`, text }
+    if (name) take(name, as, given, 'bad-flag')
+    else passOver(word, given, 'bad-flag')
   })
   if (!help) {
     const before = new Set(found.keys())
@@ -89,13 +93,17 @@ export function loadFlags(sources: Sources): LoadedFlags {
     if (path !== '') {
       const earlier = new Set(found.keys())
       readConfigFile(path, sources.readText, (name, as, line, text) => {
-        const spelled = `${as} in line ${line} of ${path}`
-        if (!name) passOver(spelled)
-        else if (!earlier.has(name)) take(name, as, { spelled, text }, 'bad-setting')
+        const given = { spelled: `${as} in line ${line} of ${path}`, text }
+        if (!name) passOver(as, given, 'bad-setting')
+        else if (!earlier.has(name)) take(name, as, given, 'bad-setting')
       })
     }
   }
 
+  if (!help && foreign.size > 0) {
+    for (const [word, { fault, given }] of foreign) refuseIfAskedFor(word, given, fault)
+    warnings.push(idleFlags([...foreign.values()].map(({ given }) => given.spelled)))
+  }
   return {
     values: valuesOf(found),
     given: new Map([...found].map(([name, { given }]) => [name, given])),
@@ -140,8 +148,8 @@ export interface FlagTable<Name extends string> {
 }
 
 const nodeFlags: FlagTable<string> = {
-  named: (name) => flagNamed(name) ?? (foreignTuningKind(name) ? name : null),
-  kindOf: (name) => foreignTuningKind(name) ?? flags[flagNamed(name)!].kind,
+  named: (name) => flagNamed(name) ?? (foreignKind(name) ? name : null),
+  kindOf: (name) => foreignKind(name) ?? flags[flagNamed(name)!].kind,
   isSecret: (name) => 'secret' in (flags[flagNamed(name) ?? 'v'] as Flag),
   unknown: (name) => unknown(`-${name}`, name, '-'),
 }
@@ -224,13 +232,25 @@ function leftOver(word: string, last: Taken): SettingsError {
 }
 
 function unknown(spelled: string, name: string, prefix: string): string {
-  if (foreignFlags.has(name)) return foreign(spelled)
   const guess = nearest(name, [...flagNames, ...Object.keys(oldNames)])
   return noSuchFlag(spelled, guess && `${prefix}${guess}`, 'livepeer')
 }
 
-function foreign(spelled: string): string {
-  return `${spelled} is for AI or remote signing, which this node does not support: leave it out`
+function refuseIfAskedFor(word: string, given: GivenFlag, fault: SettingsErrorCode): void {
+  const kind = foreignFlags.get(word)
+  if (!kind || !isAskedFor(readValue(kind, given, fault))) return
+  throw new SettingsError(
+    fault,
+    `${given.spelled} is for AI or remote signing, which this node does not support: leave it out`,
+  )
+}
+
+/** One sentence for all of them: a start script may have many. */
+function idleFlags(spelled: readonly string[]): string {
+  const [last, ...others] = spelled.toReversed()
+  if (others.length === 0) return `${last} has no effect here: it is for AI, which this node does not support`
+  const all = `${others.toReversed().join(', ')} and ${last}`
+  return `${all} have no effect here: they are for AI, which this node does not support`
 }
 
 /** The message about an unknown flag, with the name that was probably meant. */
@@ -250,7 +270,7 @@ function printable(spelled: string): string {
  */
 function readEnvironment(
   variables: Sources['variables'],
-  passOver: (spelled: string) => void,
+  passOver: (word: string, given: GivenFlag, fault: SettingsErrorCode) => void,
   take: (name: FlagName, as: string, spelled: string, text: string) => void,
 ): void {
   const read = new Set<string>()
@@ -264,9 +284,11 @@ function readEnvironment(
   }
   for (const [variable, text] of Object.entries(variables)) {
     if (!variable.startsWith(environmentName('')) || !text || OF_CONTAINERS.test(variable)) continue
-    const kind = kindOfVariable(variable)
-    if (kind === 'tuning') passOver(variable)
-    else if (kind !== 'flag') throw new SettingsError('bad-setting', unknownVariable(variable, kind))
+    const word = [...foreignFlags.keys(), ...foreignTuningNames].find(
+      (name) => environmentName(name) === variable,
+    )
+    if (word) passOver(word, { spelled: variable, text }, 'bad-setting')
+    else if (!isFlagVariable(variable)) throw new SettingsError('bad-setting', unknownVariable(variable))
   }
 }
 
@@ -274,19 +296,13 @@ function readEnvironment(
 const OF_CONTAINERS =
   /^LP(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/
 
-type VariableKind = 'flag' | 'tuning' | 'foreign' | 'unknown'
-
-function kindOfVariable(variable: string): VariableKind {
-  const names = (names: Iterable<string>) => [...names].some((name) => environmentName(name) === variable)
-  if (names(flagNames) || names(Object.keys(oldNames))) return 'flag'
-  if (names(foreignTuningNames)) return 'tuning'
-  return names(foreignFlags) ? 'foreign' : 'unknown'
+function isFlagVariable(variable: string): boolean {
+  return [...flagNames, ...Object.keys(oldNames)].some((name) => environmentName(name) === variable)
 }
 
 /** The value may be a secret under a misspelt name, so only the name is printed. */
-function unknownVariable(variable: string, kind: VariableKind): string {
+function unknownVariable(variable: string): string {
   const spelled = printable(variable)
-  if (kind === 'foreign') return foreign(spelled)
   const words = variable.slice(environmentName('').length).replaceAll('_', '')
   // Any single letter is close to -v.
   const guess = words.length > 1 ? nearest(words, [...flagNames, ...Object.keys(oldNames)]) : null
@@ -329,7 +345,7 @@ function readConfigFile(
     const comment = value.indexOf(' #')
     const plain = byVariable.get(as) ?? as
     const name = flagNamed(plain)
-    if (!name && !foreignTuningKind(plain)) throw badLine(as, `line ${index + 1} of ${path}`)
+    if (!name && !foreignKind(plain)) throw badLine(as, `line ${index + 1} of ${path}`)
     take(name, plain, index + 1, comment < 0 ? value : value.slice(0, comment).trim())
   })
 }

@@ -4,6 +4,7 @@ import { Rational } from '../lib/rational.ts'
 import { parseBind, parsePeer, printBind } from './addresses.ts'
 import { shown } from './load-flags.ts'
 import type { Network } from './networks.ts'
+import { readKafka, readMetadata } from './read-events.ts'
 import { readFailedSegments, readObjectStore } from './read-objects.ts'
 import { profilesOf } from './read-profiles.ts'
 import { readRecordings } from './read-recordings.ts'
@@ -54,6 +55,8 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     discoveryTimeoutMs: reading.wait('discoveryTimeout', 1),
     selection: readSelection(reading),
     perf: readPerf(reading, network),
+    metadata: readMetadata(reading),
+    kafka: readKafka(reading),
     profiles: profilesOf(reading),
     maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
     currentManifest: flags.currentManifest,
@@ -80,14 +83,21 @@ function readRtmp(reading: Reading): GatewaySettings['rtmp'] {
   if (maxDurationMs > SEGMENT_LIMITS[1]) {
     throw refusal(`${reading.spelled('maxSegmentDuration')} must be at most 300s, not ${maxDurationMs}ms`)
   }
-  if (flags.rtmpAddr === NO_RTMP) return null
+  const certFolder = flags.rtmpCert === '' ? null : flags.rtmpCert
+  if (flags.rtmpAddr === NO_RTMP) {
+    if (certFolder !== null) {
+      const [cert, addr] = [reading.spelled('rtmpCert'), reading.spelled('rtmpAddr')]
+      reading.warnings.push(`${cert} has no effect, since ${addr} ${NO_RTMP} turns RTMP off`)
+    }
+    return null
+  }
   const bind = parseBind(reading.spelled('rtmpAddr'), flags.rtmpAddr, DEFAULT_RTMP)
   if (!isLoopback(bind.host) && flags.authWebhookUrl === '') {
     reading.warnings.push(
       `anyone who can reach ${reading.spelled('rtmpAddr')} ${printBind(bind)} may publish, and this gateway pays: let only your publishers reach it, or give -authWebhookUrl`,
     )
   }
-  return { bind, isDefault: !reading.has('rtmpAddr'), maxDurationMs }
+  return { bind, isDefault: !reading.has('rtmpAddr'), maxDurationMs, certFolder }
 }
 
 function readSelection(reading: Reading): GatewaySettings['selection'] {

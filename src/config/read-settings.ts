@@ -6,6 +6,7 @@ import { refuseWhatNeedsAChain } from './checks.ts'
 import { type LoadedFlags, shown } from './load-flags.ts'
 import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
 import { readAlertBalanceDays, readAlertTargets } from './read-alerts.ts'
+import { readMetadataUrl } from './read-events.ts'
 import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
 import { readClusterAddress, readStore, readStoreUrls } from './read-store.ts'
@@ -45,6 +46,8 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     orchSecret: reading.textOrFile('orchSecret'),
     redeemerSecret: readWord(reading, 'redeemerSecret'),
     controlToken: readWord(reading, 'cliToken'),
+    metadataUrl: roles.has('gateway') ? readMetadataUrl(reading) : '',
+    kafkaPassword: roles.has('gateway') ? reading.textOrFile('kafkaPassword') : '',
     alertTargets: readAlertTargets(reading),
   })
   return {

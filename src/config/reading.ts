@@ -5,7 +5,7 @@ import { maskUrls } from '../lib/mask-url.ts'
 import { DEFAULT_PEER_PORT, parsePeer } from './addresses.ts'
 import { type FlagName, flags } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
-import { environmentName, type LoadedFlags, SettingsError, shown } from './load-flags.ts'
+import { defaultOf, environmentName, type LoadedFlags, SettingsError, shown } from './load-flags.ts'
 import type { ProgramEnvironment, UnitPrice } from './settings.ts'
 
 /** Instead of a secret: none is required, although the address is open to other machines. */
@@ -33,6 +33,11 @@ export class Reading {
     return this.#given.has(name)
   }
 
+  /** Whether it is given with another value than the one that it has anyway. */
+  isChanged(name: FlagName): boolean {
+    return this.has(name) && this.flags[name] !== defaultOf(flags[name])
+  }
+
   /** The file's content if the value names a file, otherwise the value (operations.md §1.1). */
   textOrFile(
     name:
@@ -42,7 +47,9 @@ export class Reading {
       | 'cliToken'
       | 'pricePerGateway'
       | 'store'
-      | 'storeSessionUrl',
+      | 'storeSessionUrl'
+      | 'metadataQueueUri'
+      | 'kafkaPassword',
   ): string {
     const text = this.flags[name]
     if (text === '') return ''
@@ -85,7 +92,8 @@ export class Reading {
       | 'drainNotice'
       | 'storeGrace'
       | 'redeemAfter'
-      | 'maxSegmentDuration',
+      | 'maxSegmentDuration'
+      | 'metadataPublishTimeout',
     least: number,
   ): number {
     const value = this.flags[name]

@@ -8,6 +8,8 @@ export class Secrets {
   readonly #controlToken: string
   readonly #storeUrl: string
   readonly #storeSessionUrl: string
+  readonly #metadataUrl: string
+  readonly #kafkaPassword: string
   readonly #alertTargets: readonly AlertTarget[]
 
   constructor(values: {
@@ -17,6 +19,8 @@ export class Secrets {
     controlToken: string
     storeUrl: string
     storeSessionUrl: string
+    metadataUrl: string
+    kafkaPassword: string
     alertTargets: readonly AlertTarget[]
   }) {
     this.#ethPassword = values.ethPassword
@@ -25,6 +29,8 @@ export class Secrets {
     this.#controlToken = values.controlToken
     this.#storeUrl = values.storeUrl
     this.#storeSessionUrl = values.storeSessionUrl
+    this.#metadataUrl = values.metadataUrl
+    this.#kafkaPassword = values.kafkaPassword
     this.#alertTargets = values.alertTargets
   }
 
@@ -56,6 +62,16 @@ export class Secrets {
   /** URL of the same database for connections that keep a session; that of the store where no other is given. */
   get storeSessionUrl(): string {
     return this.#storeSessionUrl
+  }
+
+  /** URL of the AMQP broker that gets events; empty for none. */
+  get metadataUrl(): string {
+    return this.#metadataUrl
+  }
+
+  /** Password at the Kafka brokers that get events; empty for none. */
+  get kafkaPassword(): string {
+    return this.#kafkaPassword
   }
 
   /** Where alerts are sent: the URLs of webhooks are secrets. */

@@ -83,7 +83,9 @@ describe('settings of a gateway', () => {
     assert.equal(rtmpOf('-rtmpAddr none'), null)
     assert.deepEqual(rtmpOf('-rtmpAddr :1936 -maxSegmentDuration 10s'), {
       ...{ bind: { host: '127.0.0.1', port: 1936 }, isDefault: false, maxDurationMs: 10_000 },
+      certFolder: null,
     })
+    assert.equal(rtmpOf('-rtmpCert /etc/letsencrypt/live/g')!.certFolder, '/etc/letsencrypt/live/g')
     assert.throws(() => rtmpOf('-maxSegmentDuration 1s'), /must be between 2000ms and/)
     assert.throws(() => rtmpOf('-maxSegmentDuration 301s'), /must be at most 300s, not 301000ms/)
   })
@@ -106,9 +108,16 @@ describe('settings of a gateway', () => {
       bind: { host: '127.0.0.1', port: 9935 },
       orchestratorWebhook: null,
       perf: null,
+      metadata: null,
+      kafka: null,
       httpIngest: true,
       publicHost: '',
-      rtmp: { bind: { host: '127.0.0.1', port: 1935 }, isDefault: true, maxDurationMs: 60_000 },
+      rtmp: {
+        bind: { host: '127.0.0.1', port: 1935 },
+        isDefault: true,
+        maxDurationMs: 60_000,
+        certFolder: null,
+      },
       orchestrators: [],
       blocklist: new Set(),
       minOrchestratorVersion: '',
@@ -918,7 +927,7 @@ describe('a sentence refuses', () => {
     // What this version cannot do yet
     [
       `${COMBINED} -netint 0`,
-      '-netint is not supported by this version yet: leave it out to transcode on the CPU',
+      '-netint is refused: the FFmpeg that comes with this node has no codecs for NETINT cards: leave it out to transcode on the CPU, or give -nvidia',
     ],
 
     // Recordings

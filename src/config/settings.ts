@@ -145,6 +145,15 @@ export interface GatewaySettings {
   }
   /** Where performance scores of orchestrators are read, for which region, and the least one; null for nowhere. */
   readonly perf: { readonly url: string; readonly region: string; readonly minScore: number } | null
+  /** How an AMQP broker, whose URL is among the secrets, gets events about segments; null for not at all. */
+  readonly metadata: { readonly exchange: string; readonly timeoutMs: number } | null
+  /** How Kafka gets events; with a user, over TLS with a password that is among the secrets. Null for not at all. */
+  readonly kafka: {
+    readonly brokers: readonly { readonly host: string; readonly port: number }[]
+    readonly topic: string
+    /** Empty for none. */
+    readonly user: string
+  } | null
   readonly profiles: readonly Profile[]
   /** 0 never transcodes. */
   readonly maxAttempts: number
@@ -170,6 +179,8 @@ export interface RtmpSettings {
   readonly isDefault: boolean
   /** The longest segment. */
   readonly maxDurationMs: number
+  /** The folder with the certificate, for rtmps; null: without TLS. */
+  readonly certFolder: string | null
 }
 
 /** Settings of an orchestrator. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { type Flag, flagNamed, flagNames, flags, foreignFlags } from './flags.ts'
+import { type Flag, flagNamed, flagNames, flags, foreignFlags, foreignKind } from './flags.ts'
 import { loadSettings } from './load-settings.ts'
 
 /**
@@ -14,20 +15,20 @@ const GATEWAY = `${CHAIN} -gateway`
 const OFFCHAIN = '-gateway -orchAddr o.example'
 const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr o.example:8935 -pricePerUnit 1`
 const TRANSCODER = '-transcoder -orchAddr o.example -orchSecret s.txt'
+const KAFKA = '-kafkaBootstrapServers k.example -kafkaGatewayTopic e -monitor'
 const REDEEMER = `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s.txt`
 
 type Verdict = 'accepted' | RegExp | { readonly refused: RegExp }
 
 const NOT_YET = (what: string) =>
   new RegExp(`^-\\w+ is not supported by this version yet and has no effect: ${what}`)
-const NO_EVENTS = NOT_YET('events are not published')
-const NO_STREAM_EVENTS = NOT_YET('stream events are not published')
 const FOREIGN = {
   refused: /^-\w+ is for AI or remote signing, which this node does not support: leave it out$/,
 }
 const TUNES_AI = /^-\w+ has no effect here: it is for AI, which this node does not support$/
 
-const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict])[] = [
+/** `warnings`: how many there are, of which the verdict is the first; 1 unless given. */
+const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict, warnings?: number])[] = [
   // Every role
   [OFFCHAIN, '-v 6', 'accepted'],
   [OFFCHAIN, '-v debug', /^-v "debug" is no log level \(0 errors, .*\): 3 is used$/],
@@ -35,6 +36,12 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-dataDir /data', 'accepted'],
   [OFFCHAIN, '-datadir /data', /^-datadir is an old name: write -dataDir$/],
   [OFFCHAIN, '-rtmpAddr 127.0.0.1:1935', 'accepted'],
+  [OFFCHAIN, '-rtmpCert /certs', 'accepted'],
+  [
+    OFFCHAIN,
+    '-rtmpCert /certs -rtmpAddr none',
+    /^-rtmpCert has no effect, since -rtmpAddr none turns RTMP off$/,
+  ],
   [
     OFFCHAIN,
     '-rtmpAddr 0.0.0.0:1935',
@@ -80,7 +87,12 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-maxSessions auto', { refused: /^-maxSessions auto is for an orchestrator or a transcoder/ }],
   [OFFCHAIN, '-currentManifest', 'accepted'],
   [ORCHESTRATOR, '-nvidia 0,1', 'accepted'],
-  [ORCHESTRATOR, '-netint 0', { refused: /^-netint is not supported by this version yet/ }],
+  [
+    ORCHESTRATOR,
+    '-netint 0',
+    { refused: /^-netint is refused: the FFmpeg that comes with this node has no/ },
+  ],
+  [ORCHESTRATOR, '-nvidia 0 -netint 0', { refused: /^-netint is refused/ }],
   [TRANSCODER, '-testTranscoder=false', 'accepted'],
   [TRANSCODER, '-hevcDecoding', 'accepted'],
   [OFFCHAIN, '-httpIngest', 'accepted'],
@@ -127,16 +139,59 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
 
   // Observation
   [OFFCHAIN, '-monitor -metricsPerStream -metricsClientIP', 'accepted'],
-  [OFFCHAIN, '-kafkaBootstrapServers k.example:9092', NO_EVENTS],
-  [OFFCHAIN, '-kafkaUser me', NO_EVENTS],
-  [OFFCHAIN, '-kafkaPassword hush', NO_EVENTS],
-  [OFFCHAIN, '-kafkaGatewayTopic events', NO_EVENTS],
-  [OFFCHAIN, '-metadataQueueUri amqp://q.example', NO_STREAM_EVENTS],
-  [OFFCHAIN, '-metadataAmqpExchange x', NO_STREAM_EVENTS],
-  [OFFCHAIN, '-metadataPublishTimeout 2s', NO_STREAM_EVENTS],
   [OFFCHAIN, '-objectStore s3://a:b@region/bucket', /^-objectStore is given as text on the command line/],
   [OFFCHAIN, '-objectStore /data/segments', 'accepted'],
   [OFFCHAIN, '-objectStore ipfs://a:b@c', { refused: /^-objectStore names IPFS/ }],
+  [OFFCHAIN, '-kafkaBootstrapServers k1.example:9092,k2.example -kafkaGatewayTopic e -monitor', 'accepted'],
+  [OFFCHAIN, `${KAFKA} -kafkaUser me -kafkaPassword s.txt`, 'accepted'],
+  [OFFCHAIN, `${KAFKA} -kafkaUser me -kafkaPassword hush`, /^-kafkaPassword is given as text on the command/],
+  [OFFCHAIN, `${KAFKA} -kafkaUser me`, { refused: /^-kafkaUser needs -kafkaPassword: with both, events go/ }],
+  [OFFCHAIN, `${KAFKA} -kafkaPassword s.txt`, { refused: /^-kafkaPassword needs -kafkaUser: with both/ }],
+  [
+    OFFCHAIN,
+    '-kafkaUser me',
+    /^-kafkaUser has no effect without -monitor, -kafkaBootstrapServers and -kafkaG/,
+  ],
+  [
+    OFFCHAIN,
+    '-kafkaBootstrapServers k.example -kafkaUser me -monitor',
+    /^-kafkaBootstrapServers and -kafkaUser have no effect without -kafkaGatewayTopic$/,
+  ],
+  [OFFCHAIN, '-kafkaBootstrapServers k.example -kafkaGatewayTopic e', /have no effect without -monitor$/],
+  [
+    OFFCHAIN,
+    '-kafkaBootstrapServers k:x -kafkaGatewayTopic e -monitor',
+    { refused: /not an address: write HOST/ },
+  ],
+  [
+    OFFCHAIN,
+    '-kafkaBootstrapServers k -kafkaGatewayTopic a/b -monitor',
+    { refused: /not the name of a topic/ },
+  ],
+  [ORCHESTRATOR, KAFKA, /^-kafkaBootstrapServers has no effect here: it is for a gateway$/, 2],
+  [OFFCHAIN, '-metadataQueueUri amqp://q.example', 'accepted'],
+  [
+    OFFCHAIN,
+    '-metadataQueueUri amqps://me:hush@q.example:5671/vhost',
+    /^-metadataQueueUri is given with a password/,
+  ],
+  [
+    OFFCHAIN,
+    '-metadataQueueUri amqp://q.example -metadataAmqpExchange x -metadataPublishTimeout 2s',
+    'accepted',
+  ],
+  [
+    OFFCHAIN,
+    '-metadataQueueUri http://q.example',
+    { refused: /^-metadataQueueUri is neither a URL such as amqp:/ },
+  ],
+  [OFFCHAIN, '-metadataAmqpExchange x', /^-metadataAmqpExchange has no effect without -metadataQueueUri$/],
+  [
+    OFFCHAIN,
+    '-metadataPublishTimeout 2s',
+    /^-metadataPublishTimeout has no effect without -metadataQueueUri$/,
+  ],
+  [OFFCHAIN, '-metadataAmqpExchange lp_golivepeer_metadata -metadataPublishTimeout 1s', 'accepted'],
   // What the operator wants to keep there would be lost.
   [OFFCHAIN, '-recordStore s3://a:b@region/bucket', /^-recordStore is given as text on the command line/],
   [OFFCHAIN, '-recordStore /recordings -recordRetention 720h', 'accepted'],
@@ -145,7 +200,15 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-FVfailGskey k', /^-FVfailGskey has no effect without -FVfailGsbucket/],
 
   // AI, live runners and remote signing: roles and registries are refused, tuning flags are ignored
-  ...[...foreignFlags].map((name) => [GATEWAY, `-${name}`, FOREIGN] as const),
+  ...[...foreignFlags].flatMap(([name, kind]) => [
+    [GATEWAY, kind === 'bool' ? `-${name}` : `-${name} x`, FOREIGN] as const,
+    [GATEWAY, `-${name}=${kind === 'bool' ? 'false' : ''}`, TUNES_AI] as const,
+  ]),
+  [
+    GATEWAY,
+    '-aiWorker=false -aiModels= -remoteSigner=false',
+    /^-aiWorker, -aiModels and -remoteSigner have no effect/,
+  ],
   [ORCHESTRATOR, '-aiVerboseLogs', TUNES_AI],
   [ORCHESTRATOR, '-aiVerboseLogs=false', TUNES_AI],
   ...`aiModelsDir aiRunnerImage aiRunnerImageOverrides aiProcessingRetryTimeout aiRunnerContainersPerGPU
@@ -166,7 +229,7 @@ function load(line: string, file: string | null = null) {
   return loadSettings({ argv: line.trim().split(/ +/), variables: {}, readText, homeDir: '/home/me', about })
 }
 
-for (const [base, flag, verdict] of scripts) {
+for (const [base, flag, verdict, warnings = 1] of scripts) {
   const kind = verdict === 'accepted' ? verdict : verdict instanceof RegExp ? 'one warning' : 'refused'
   test(`${flag}: ${kind} (${base})`, () => {
     const loaded = load(`${base} ${flag}`)
@@ -176,9 +239,9 @@ for (const [base, flag, verdict] of scripts) {
       return
     }
     if ('exit' in loaded) assert.fail(loaded.exit.stderr)
-    const wanted = verdict === 'accepted' ? [] : [verdict]
-    assert.equal(loaded.warnings.length, wanted.length, loaded.warnings.join('\n'))
-    for (const [i, sentence] of wanted.entries()) assert.match(loaded.warnings[i]!, sentence)
+    const wanted = verdict === 'accepted' ? 0 : warnings
+    assert.equal(loaded.warnings.length, wanted, loaded.warnings.join('\n'))
+    if (verdict !== 'accepted') assert.match(loaded.warnings[0]!, verdict)
     assert.doesNotMatch(loaded.warnings.join(), /hush/)
   })
 }
@@ -189,19 +252,51 @@ test('a configuration file may contain them too', () => {
   const loaded = load('-config node.conf', file)
   if ('exit' in loaded) assert.fail(loaded.exit.stderr)
   assert.deepEqual(loaded.warnings, [
-    'liveAICapReportInterval in line 4 of node.conf has no effect here: it is for AI, which this node does not support',
-    'aiVerboseLogs in line 5 of node.conf has no effect here: it is for AI, which this node does not support',
+    'liveAICapReportInterval in line 4 of node.conf and aiVerboseLogs in line 5 of node.conf have no effect here: they are for AI, which this node does not support',
     'anyone who can reach rtmpAddr in line 3 of node.conf 0.0.0.0:1935 may publish, and this gateway pays: let only your publishers reach it, or give -authWebhookUrl',
   ])
 })
 
-test('every flag that this version does not support is covered above', () => {
-  const listed = new Set(
-    scripts.flatMap(([, flag]) => [...flag.matchAll(/(?:^| )-(\w+)/g)].map(([, name]) => flagNamed(name!))),
+/** The names in code marks in some lines of a document. */
+function namesIn(lines: readonly string[]): string[] {
+  return lines.flatMap((line) => [...line.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
+}
+
+const page = readFileSync(new URL('../../docs/protocol/operations.md', import.meta.url), 'utf8').split('\n')
+const from = (heading: string) => page.slice(page.findIndex((line) => line.startsWith(heading)) + 1)
+
+test('every flag of the Go node is covered above, and is a flag here or one for AI', () => {
+  const table = from('### 1.2')
+  const rows = table
+    .slice(
+      0,
+      table.findIndex((line) => line.startsWith('###')),
+    )
+    .filter((line) => /^\| `/.test(line))
+  const names = namesIn(rows.map((row) => row.split('|')[1]!))
+  assert.ok(names.length > 80, `${names.length} flags`)
+  assert.deepEqual(
+    names.filter((name) => !flagNamed(name)),
+    [],
   )
+  const written = scripts.map(([base, flag]) => `${base} ${flag}`).join(' ')
+  const listed = new Set([...written.matchAll(/(?:^| )-(\w+)/g)].map(([, name]) => flagNamed(name!)))
+  const elsewhere = ['config', 'version', 'j', 'redeemer']
+  assert.deepEqual(
+    names.filter((name) => !listed.has(flagNamed(name)) && !elsewhere.includes(name)),
+    [],
+  )
+  const foreign = namesIn(from('## Appendix: flags')).filter((name) => /^[a-z]+[A-Z]/.test(name))
+  assert.ok(foreign.length > 30, `${foreign.length} flags`)
+  assert.deepEqual(
+    foreign.filter((name) => foreignKind(name) === null),
+    [],
+  )
+})
+
+test('a flag is refused, or ignored, for one reason', () => {
   for (const name of flagNames) {
-    const flag: Flag = flags[name]
-    if (flag.later || flag.ignored) assert.ok(listed.has(name), name)
-    assert.ok(!(flag.later && flag.ignored), name)
+    const { ignored, later, refused }: Flag = flags[name]
+    assert.ok([ignored, later, refused].filter((reason) => reason !== undefined).length <= 1, name)
   }
 })

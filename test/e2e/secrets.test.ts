@@ -69,7 +69,7 @@ test('no node of any role shows what is secret in the URLs of its providers: in 
   ]
   const others = secretUrlsAt('others.example', 'https')
   const extra: Record<string, string[]> = {
-    gateway: ['-orchPerfStatsUrl', others[4]!, '-metadataQueueUri', others[2]!],
+    gateway: ['-orchPerfStatsUrl', others[4]!],
   }
   const nodes = network.nodes.map(({ account, kind, process: { command } }) => {
     const chain = account ? ['-ethUrl', urls.join(',')] : []

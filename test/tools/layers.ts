@@ -9,7 +9,7 @@ export const LAYERS = {
   fuzz: ['test/fuzz/**/*.test.ts', 'test/simulation/**/*.test.ts'],
   /** Single rooms on real parts: anvil, FFmpeg, databases on disk, hostile peers. */
   parts: [
-    'src/io/chain/**/*.test.ts',
+    'src/io/{amqp,chain,kafka}/**/*.test.ts',
     'src/io/media/**/*.test.ts',
     'src/io/store/**/*.test.ts',
     'devnet/**/*.test.ts',

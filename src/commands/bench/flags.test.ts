@@ -104,7 +104,7 @@ suite('the flags of livepeer_bench', () => {
     [
       ['-netint', '0'],
       1,
-      '-netint is not supported by this version yet: leave it out to transcode on the CPU',
+      '-netint is refused: the FFmpeg that comes with this program has no codecs for NETINT cards: leave it out to transcode on the CPU, or give -nvidia',
     ],
     [['-nvidia', '0', '-netint', '0'], 1, '-nvidia and -netint do not go together: give one of them'],
   ]

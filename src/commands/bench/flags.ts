@@ -144,7 +144,9 @@ function settingsOf(
     throw refusal('-nvidia and -netint do not go together: give one of them')
   }
   if (textOf('netint') !== '') {
-    throw refusal('-netint is not supported by this version yet: leave it out to transcode on the CPU')
+    throw refusal(
+      '-netint is refused: the FFmpeg that comes with this program has no codecs for NETINT cards: leave it out to transcode on the CPU, or give -nvidia',
+    )
   }
   const pauseMs = flagValue('duration', textOf('concurrentSessionDelay')) as number
   if (pauseMs < 0 || pauseMs > MAX_PAUSE_MS) {

@@ -40,6 +40,8 @@ export class Core {
   readonly access: ChainAccess | null
   readonly signer: Signer
   readonly store: Store
+  /** What metrics and events call this node: its account and host (operations.md §6). */
+  readonly nodeName: string
   /** Null without `-monitor`. */
   readonly metrics: Metrics | null
   readonly totals = new Totals()
@@ -60,7 +62,11 @@ export class Core {
     this.access = access
     this.signer = access?.wallet ?? noSigner
     this.store = new NodeStore(settings, access, this.env)
-    this.metrics = settings.metrics.enabled ? newMetrics(settings, this.duties, { access, env }) : null
+    this.nodeName = access ? `${access.wallet.address}-${hostname()}` : hostname()
+    const { nodeName } = this
+    this.metrics = settings.metrics.enabled
+      ? newMetrics(settings, this.duties, { access, env, nodeName })
+      : null
     events.listen((event) => this.store.hear(event))
     const rewards = new RewardHistory({ ...this.env, store: this.store })
     events.listen((event) => rewards.hear(event))
@@ -145,13 +151,12 @@ function clusterOf(settings: Settings, access: ChainAccess | null): ClusterIdent
 function newMetrics(
   settings: Settings,
   duties: Duties,
-  { access, env }: { access: ChainAccess | null; env: Environment },
+  { access, env, nodeName }: { access: ChainAccess | null; env: Environment; nodeName: string },
 ): Metrics {
   const { gateway, metrics: flags, orchestrator, roles } = settings
-  const account = access ? `${access.wallet.address}-` : ''
   return new Metrics(
     {
-      ...{ nodeId: `${account}${hostname()}`, nodeType: nodeTypeOf(roles), flags },
+      ...{ nodeId: nodeName, nodeType: nodeTypeOf(roles), flags },
       reporters: reportersOf({ roles, duties, isOnChain: access !== null }),
       known: {
         ...(gateway && { profiles: [profilesLabel(gateway.profiles.map(({ name }) => name))] }),

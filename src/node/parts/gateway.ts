@@ -35,6 +35,7 @@ import { WebhookOrchestrators } from '../../services/gateway/webhook-orchestrato
 import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
+import { publishersOf } from './publishing.ts'
 import { recordingParts } from './recordings.ts'
 
 /** How long an orchestrator may take to answer a check: as long as any search waits (gateway.md §7). */
@@ -138,13 +139,20 @@ export class GatewayParts {
     )
     const { rtmp } = settings
     const feeds = chain?.priceFeeds ?? []
-    const services: Service[] = [client, ...paid.services, media, ...finding, ...feeds]
+    const services: Service[] = [
+      ...publishersOf(core, settings),
+      client,
+      ...paid.services,
+      media,
+      ...finding,
+      ...feeds,
+    ]
     if (authority) services.push(authority)
     if (scores) services.push(scores)
     services.push(...recording, this.gateway, http)
     if (rtmp) {
-      const { bind, isDefault: isOptional, maxDurationMs } = rtmp
-      services.push(new RtmpPort({ ...bind, isOptional, maxDurationMs }, { ...env, gateway: this.gateway }))
+      const { bind, isDefault: isOptional, ...rest } = rtmp
+      services.push(new RtmpPort({ ...bind, isOptional, ...rest }, { ...env, gateway: this.gateway }))
     }
     this.services = services
   }

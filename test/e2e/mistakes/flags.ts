@@ -187,6 +187,27 @@ export const mistakes: readonly Mistake[] = [
     flag: '-nvidia',
   },
   {
+    name: 'an AMQP broker that is not there',
+    flags: '-gateway -orchAddr 127.0.0.1:1 -metadataQueueUri amqp://guest:hush@127.0.0.1:1/',
+    ends: 1,
+    says: /^no events can be published to the AMQP broker of -metadataQueueUri amqp:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/,
+    flag: '-metadataQueueUri',
+  },
+  {
+    name: 'no certificate for rtmps',
+    flags: '-gateway -orchAddr 127.0.0.1:1 -rtmpAddr 127.0.0.1:{port} -rtmpCert nothing',
+    ends: 1,
+    says: /^-rtmpCert nothing holds no certificate: it must have fullchain\.pem and privkey\.pem, tls\.crt and/,
+    flag: '-rtmpCert',
+  },
+  {
+    name: 'NETINT cards',
+    flags: '-orchestrator -transcoder -serviceAddr 127.0.0.1:{port} -netint 0',
+    ends: 1,
+    says: '-netint is refused: the FFmpeg that comes with this node has no codecs for NETINT cards: leave it out to transcode on the CPU, or give -nvidia',
+    flag: '-netint',
+  },
+  {
     name: 'a flag that has to wait',
     flags: '-orchestrator -transcoder -serviceAddr 127.0.0.1:{port} -netint 0',
     ends: 1,
