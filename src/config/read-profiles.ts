@@ -1,4 +1,5 @@
 import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed, presets } from '../domain/rendition.ts'
+import { quotedIfNeeded } from '../lib/printable.ts'
 import { shown } from './load-flags.ts'
 import { nearest } from './nearest.ts'
 import { attempt, entries, type Reading, refusal } from './reading.ts'
@@ -16,7 +17,7 @@ export function readProfiles(
   const profiles =
     json === null
       ? presetsNamed(spelled, entries(text), env.warnings)
-      : attempt(`${spelled} ${text}`, () => fromJson(json))
+      : attempt(`${spelled} ${quotedIfNeeded(text)}`, () => fromJson(json))
   if (profiles.length === 0) throw refusal(`No transcoding profiles found in ${spelled} ${shown(text)}`)
   if (profiles.length > MAX_RENDITIONS) {
     throw refusal(

@@ -1057,6 +1057,14 @@ describe('any input', () => {
   const given = fc.tuple(fc.constantFrom(...flagNames), text).map(([name, value]) => `-${name}=${value}`)
   const env = fc.dictionary(fc.constantFrom(...flagNames.map(environmentName)), text)
 
+  it('gives one line, also where a file has a line break in its name', () => {
+    const loaded = loadSettings({
+      ...{ argv: ['-gateway', '-transcodingOptions=\n'], variables: {}, homeDir: '/home/me' },
+      ...{ readText: () => '', about: { version: '', runtime: '', arch: '', platform: '' } },
+    })
+    assert.match('exit' in loaded ? loaded.exit.stderr : '', /^-transcodingOptions "\\n": [^\n]+\n$/)
+  })
+
   it('gives settings, or an exit with one line', () => {
     const property = fc.property(
       fc.constantFrom(...bases),
