@@ -7,7 +7,7 @@ import { parseStoreAddress } from '../../domain/store-address.ts'
 import { GoogleObjects, type GooglePlace } from './google-objects.ts'
 import { googleTokens } from './google-token.ts'
 
-// The bucket is a stand-in, written from the documents of the JSON API.
+// The bucket is a stand-in, written from the documents of the JSON API; the emulator has a test of its own.
 const opened: FakeGoogleStorage[] = []
 after(async () => {
   for (const google of opened) await google[Symbol.asyncDispose]()
