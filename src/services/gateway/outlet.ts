@@ -77,7 +77,7 @@ export class Outlet {
       return await this.#store.load(path, options)
     } catch (error) {
       // The next try is to do without it.
-      if (!options.signal.aborted) this.#isTroubled = true
+      if (!options.signal.aborted) this.doubt()
       throw error
     }
   }
@@ -89,6 +89,11 @@ export class Outlet {
   /** What lets an orchestrator save files below a path; null where it cannot, or the store is in trouble. */
   grant(below: string, limits: GrantLimits): StorageInfo | null {
     return this.#isTroubled ? null : this.#store.grant(below, limits)
+  }
+
+  /** What it was to take seems to be lost: nothing is granted until it has taken a segment. */
+  doubt(): void {
+    this.#isTroubled = true
   }
 
   async #withinLimit(file: OutletFile, signal: AbortSignal): Promise<boolean> {

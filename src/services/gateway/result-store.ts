@@ -23,6 +23,7 @@ export interface StoredSegment {
 export class ResultStore {
   readonly #outlet: Outlet
   readonly #urls = new Map<Uint8Array, string>()
+  #isGranted = false
 
   constructor(outlet: Outlet) {
     this.#outlet = outlet
@@ -31,10 +32,22 @@ export class ResultStore {
   /** What an orchestrator is given to save its results with; nothing where it or the store cannot. */
   grantFor(segment: StoredSegment, info: OrchestratorInfo): readonly StorageInfo[] {
     const below = placeOf(segment, info)
+    this.#isGranted = false
     if (below === null) return []
     const maxBytes = Math.max(...segment.profiles.map((profile) => limitOf(segment, profile)))
     const granted = this.#outlet.grant(below, { validMs: GRANT_MS, maxBytes })
+    this.#isGranted = granted !== null
     return granted ? [granted] : []
+  }
+
+  /**
+   * Whether fewer results than there should be may be the store's fault: peers leave out what they could not save (wire.md
+   * §19). If so, nothing is granted until this node has saved a segment itself.
+   */
+  mayHaveLost(results: number, wanted: number): boolean {
+    if (!this.#isGranted || results >= wanted) return false
+    this.#outlet.doubt()
+    return true
   }
 
   /**
