@@ -6,6 +6,7 @@ import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { FakeOutsideStore } from '../../../test/fakes/outside-store.ts'
 import { parseStoreAddress, type StoreAddress } from '../../domain/store-address.ts'
 import { Outlets } from '../../services/gateway/outlets.ts'
+import { type S3Place, uploadPolicy } from '../objects/s3-policy.ts'
 import { streamConfigOf } from './stream-config.ts'
 
 /**
@@ -20,6 +21,8 @@ interface Recorded {
   /** File, type, length or URL, rendition. */
   readonly parts?: readonly (readonly [file: string, type: string, content: string, rendition: string])[]
   readonly objects?: readonly string[]
+  /** The fields by which an orchestrator saved a rendition. */
+  readonly form?: readonly (readonly [name: string, value: string])[]
 }
 
 type Verdict = 'same' | 'better' | 'out of scope'
@@ -29,7 +32,7 @@ const records: readonly Recorded[] = JSON.parse(
 )
 
 const GLUED = 'a path in the URL of a store is a folder, and is not glued to the names in it'
-const RECORDINGS = 'of recordings, not of the object store: see the test of recordings'
+const RECORDINGS = 'of recordings: compared in src/io/http/recorded-recordings.test.ts'
 const rows: readonly (readonly [cases: RegExp, verdict: Verdict, why: string])[] = [
   [/^-objectStore \(S3\): push of segment/, 'same', ''],
   [/^↳ objects: key.*/, 'same', ''],
@@ -113,8 +116,16 @@ function partsOf(text: string): string[][] {
 const recordOf = (pattern: RegExp) => records.find(({ case: name }) => pattern.test(name))!
 const partsHere = (parts: readonly (readonly string[])[]) => parts.map((part) => part.map(withoutIds))
 
-test('every recorded exchange has a verdict', () => {
+test('every recorded exchange has a verdict, and those of recordings are compared where recordings are', () => {
   assert.equal(records.length, 86)
+  const recordings: readonly Recorded[] = JSON.parse(
+    readFileSync(new URL('../../../test/vectors/recordings.json', import.meta.url), 'utf8'),
+  )
+  const left = records.filter((record) => rowOf(record)?.[2] === RECORDINGS).map(({ case: name }) => name)
+  assert.deepEqual(
+    left.filter((name) => !recordings.some((one) => one.case === name)),
+    [],
+  )
   for (const record of records) assert.ok(rowOf(record), record.case)
   for (const [cases, verdict, why] of rows) {
     assert.ok(verdict === 'same' || why !== '', String(cases))
@@ -186,4 +197,25 @@ test('a store that does not listen stops no stream: its segments are answered an
   const list = await (await fetch(`${set.port.base}/stream/osdown/low.m3u8`)).text()
   assert.match(list, /\n\/stream\/osdown\/low\/1\.ts\n/)
   assert.equal((await fetch(`${set.port.base}/stream/osdown/low/1.ts`)).status, 200)
+})
+
+test('an orchestrator gets the form that is recorded, for its own folder alone and up to a size', () => {
+  const form = new Map(recordOf(/^-objectStore \(S3\): push of segment 0$/).form)
+  const place = parseStoreAddress('s3+http://KEY:SECRET@127.0.0.1:9001/osbucket?region=0').place as S3Place
+  const nowMs = Date.parse('2026-11-29T09:02:16.475Z')
+  const { credential, policy, xAmzDate } = uploadPolicy(place, {
+    ...{ key: 'os1/59e8cfac', nowMs, validMs: 1_800_000, maxBytes: 5_000_000 },
+  })
+  assert.equal(credential, form.get('x-amz-credential'))
+  assert.equal(xAmzDate, form.get('x-amz-date'))
+  const conditionsOf = (text: string) => (JSON.parse(text) as { conditions: unknown[] }).conditions
+  const added = [['content-length-range', 0, 5_000_000]]
+  const recorded = conditionsOf(form.get('policy')!).map((condition) =>
+    JSON.stringify(condition).replace('"os1/59e8cfac"', '"os1/59e8cfac/"'),
+  )
+  const here = conditionsOf(Buffer.from(policy, 'base64').toString())
+  assert.deepEqual(
+    here.map((condition) => JSON.stringify(condition)).sort(),
+    [...recorded, ...added.map((condition) => JSON.stringify(condition))].sort(),
+  )
 })
