@@ -28,6 +28,14 @@ export interface ClockSpan {
   readonly end: number
 }
 
+const TICKS_PER_MS = 90
+const WRAP = 2 ** 33
+
+/** How long a span is, to the next whole millisecond. */
+export function spanMs({ end, start }: ClockSpan): number {
+  return Math.round(((end - start + WRAP) % WRAP) / TICKS_PER_MS)
+}
+
 /** Reads what a segment says of itself; null where it cannot be read. Never throws, and decodes nothing. */
 export function segmentFacts(bytes: Uint8Array, format: Format): SegmentFacts | null {
   return format === 'mp4' ? readMp4(bytes) : readTransportStream(bytes)

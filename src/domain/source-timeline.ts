@@ -6,6 +6,7 @@ export interface Place {
   readonly startsAtMs: number
   /** How many times the source had jumped before. */
   readonly jumps: number
+  readonly durationMs: number
 }
 
 /** A segment of the source. */
@@ -41,6 +42,7 @@ export function placeSegment(timeline: SourceTimeline, segment: SourceSegment): 
   const at = timeline.findLastIndex(({ sequence }) => sequence < segment.sequence) + 1
   const [before, after] = [timeline[at - 1], timeline[at]]
   const place = {
+    durationMs: segment.durationMs,
     startsAtMs: startOf(segment, before, after),
     jumps: jumpsBefore(segment, before, after),
   }

@@ -189,7 +189,7 @@ function describeSegment(
     sequence: sequenceOf(path),
     format: extension === '.mp4' ? 'mp4' : 'mpegts',
     bytes,
-    durationMs: durationOf(headerOf(request, 'content-duration')),
+    ...durationOf(headerOf(request, 'content-duration')),
     resolution: resolutionOf(headerOf(request, 'content-resolution')),
     clip: fromMs > 0n || toMs > 0n ? { fromMs, toMs } : null,
     config,
@@ -238,8 +238,9 @@ function headerOf(request: IncomingMessage, name: string): string {
 }
 
 /** In whole milliseconds; 2 s if missing or unreadable (gateway.md §3). */
-function durationOf(header: string): number {
-  return /^[+-]?\d{1,15}$/.test(header) ? Number(header) : DEFAULT_DURATION_MS
+function durationOf(header: string): Pick<PushedSegment, 'durationMs' | 'isDurationGuessed'> {
+  if (/^[+-]?\d{1,15}$/.test(header)) return { durationMs: Number(header) }
+  return { durationMs: DEFAULT_DURATION_MS, isDurationGuessed: true }
 }
 
 /** `WxH` or `0x0`, for playlists. */

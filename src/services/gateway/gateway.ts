@@ -69,6 +69,8 @@ export interface PushedSegment {
   readonly format: Exclude<Format, 'none'>
   readonly bytes: Uint8Array
   readonly durationMs: number
+  /** Whether nobody said how long it is: players are told what its pictures last, as far as that can be read. */
+  readonly isDurationGuessed?: boolean
   /** `WxH` as the publisher names it: for players, until the segment itself tells. */
   readonly resolution: string
   readonly clip: Clip | null

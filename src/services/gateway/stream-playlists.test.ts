@@ -20,14 +20,14 @@ function segmentOf(number: number, bytes: Uint8Array, rendition = 'source') {
 
 /** A stream's source, of which every segment arrives when it has been made. */
 function pushed(...all: readonly Uint8Array[]): StreamPlaylists {
-  const playlists = new StreamPlaylists()
+  const playlists = new StreamPlaylists('source')
   for (const [number, bytes] of all.entries()) push(playlists, number, bytes)
   return playlists
 }
 
 function push(playlists: StreamPlaylists, number: number, bytes: Uint8Array): void {
   const segment = segmentOf(number, bytes)
-  playlists.addSource('source', segment, playlists.arrived(segment, NOW + 2000 * (number + 1)))
+  playlists.addSource(segment, playlists.arrived(segment, NOW + 2000 * (number + 1)))
 }
 
 const listOf = (playlists: StreamPlaylists, rendition: string, isEnded = false): LintedMedia =>
@@ -130,4 +130,39 @@ test('one number in work twice, an older one, and the end of a stream hold up no
   playlists.end()
   assert.equal(numbersOf(playlists), '1,2,4')
   never[Symbol.dispose]()
+})
+
+test('the source waits for a segment that is still being saved, and not for its renditions', () => {
+  const playlists = new StreamPlaylists('source')
+  const [early, late] = [0, 1].map((number) => {
+    playlists.begin(BigInt(number))
+    const segment = segmentOf(number, first)
+    return { segment, facts: playlists.arrived(segment, NOW) }
+  })
+  playlists.addSource(late!.segment, late!.facts)
+  assert.equal(playlists.has('source'), false)
+  playlists.addSource(early!.segment, early!.facts)
+  assert.equal(numbersOf(playlists, 'source'), '0,1')
+  const failed = playlists.begin(2n)
+  const after = segmentOf(3, first)
+  playlists.addSource(after, playlists.arrived(after, NOW))
+  assert.equal(numbersOf(playlists, 'source'), '0,1')
+  failed[Symbol.dispose]()
+  assert.equal(numbersOf(playlists, 'source'), '0,1,3')
+})
+
+test('a length that nobody said is read from the pictures, for the source and its renditions', () => {
+  for (const [isDurationGuessed, seconds] of [
+    [true, 2],
+    [false, 5],
+  ] as const) {
+    const playlists = new StreamPlaylists('source')
+    const segment = { ...segmentOf(0, first), durationMs: 5000 }
+    playlists.addSource(segment, playlists.arrived({ ...segment, isDurationGuessed }, NOW))
+    playlists.add('tiny', { ...segmentOf(0, second, 'tiny'), durationMs: 5000 })
+    for (const rendition of ['source', 'tiny']) {
+      const [listed] = listOf(playlists, rendition).segments
+      assert.deepEqual([listed!.seconds, listed!.startsAtMs! - NOW], [seconds, -1000 * seconds])
+    }
+  }
 })

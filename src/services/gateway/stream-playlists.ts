@@ -8,7 +8,8 @@ import {
   writeMediaPlaylist,
 } from '../../domain/playlist.ts'
 import type { Format } from '../../domain/rendition.ts'
-import { type SegmentFacts, segmentFacts } from '../../domain/segment-facts.ts'
+import { MAX_DURATION_MS } from '../../domain/segment.ts'
+import { type SegmentFacts, segmentFacts, spanMs } from '../../domain/segment-facts.ts'
 import { placeOf, placeSegment, type SourceTimeline } from '../../domain/source-timeline.ts'
 import { measuredRate, variantFacts } from '../../domain/variant.ts'
 
@@ -35,16 +36,24 @@ export interface NamedVariant {
 }
 
 /**
- * The playlists of one stream. A rendition's segments are listed in the order of their numbers: one that is done before an
- * earlier one waits for it, so that no list is renumbered after players have seen it.
+ * The playlists of one stream. Segments are listed in the order of their numbers: one that is done before an earlier one
+ * waits for it, so that no list is renumbered after players have seen it.
  */
 export class StreamPlaylists {
+  readonly #source: string
   readonly #lists = new Map<string, MediaPlaylist>()
   /** Of each rendition, by number: what is done and not listed yet. */
   readonly #waiting = new Map<string, Map<bigint, PlaylistEntry>>()
   /** How often each number is in work. */
   readonly #atWork = new Map<bigint, number>()
+  /** Numbers in work whose source is not listed yet. */
+  readonly #arriving = new Set<bigint>()
   #timeline: SourceTimeline = []
+
+  /** `source`: the name of the source among the renditions. */
+  constructor(source: string) {
+    this.#source = source
+  }
 
   /** Whether there is anything to play of a rendition. */
   has(rendition: string): boolean {
@@ -54,11 +63,13 @@ export class StreamPlaylists {
   /** A segment is being transcoded, until the result is disposed of. */
   begin(sequence: bigint): Disposable {
     this.#atWork.set(sequence, (this.#atWork.get(sequence) ?? 0) + 1)
+    this.#arriving.add(sequence)
     return {
       [Symbol.dispose]: () => {
         const left = this.#atWork.get(sequence)! - 1
         if (left > 0) this.#atWork.set(sequence, left)
         else this.#atWork.delete(sequence)
+        this.#arriving.delete(sequence)
         for (const rendition of this.#waiting.keys()) this.#list(rendition)
       },
     }
@@ -66,31 +77,34 @@ export class StreamPlaylists {
 
   /** Notes when a segment of the source arrived, and what it says of itself, before any rendition of it is listed. */
   arrived(
-    segment: Pick<StoredSegment, 'sequence' | 'format' | 'bytes' | 'durationMs'>,
+    segment: Pick<StoredSegment, 'sequence' | 'format' | 'bytes' | 'durationMs'> & {
+      readonly isDurationGuessed?: boolean
+    },
     arrivedAtMs: number,
   ): SegmentFacts | null {
-    const { bytes, durationMs, format, sequence } = segment
+    const { bytes, format, isDurationGuessed, sequence } = segment
     const facts = segmentFacts(bytes, format)
+    const measuredMs = isDurationGuessed && facts?.span ? spanMs(facts.span) : 0
+    const durationMs = measuredMs > 0 ? Math.min(measuredMs, MAX_DURATION_MS) : segment.durationMs
     this.#timeline = placeSegment(this.#timeline, { sequence, durationMs, facts, arrivedAtMs })
     return facts
   }
 
-  /** Lists a segment of the source at once. */
-  addSource(rendition: string, segment: StoredSegment, facts: SegmentFacts | null): void {
-    this.#add(rendition, this.#entryOf(segment, facts))
+  /** Lists a segment of the source, whatever becomes of its renditions. */
+  addSource(segment: StoredSegment, facts: SegmentFacts | null): void {
+    this.#arriving.delete(segment.sequence)
+    this.#wait(this.#source, this.#entryOf(segment, facts))
   }
 
   /** Lists a segment of a rendition once no earlier one can come before it any more. */
   add(rendition: string, segment: StoredSegment): void {
-    const waiting = this.#waiting.get(rendition) ?? new Map<bigint, PlaylistEntry>()
-    this.#waiting.set(rendition, waiting)
-    waiting.set(segment.sequence, this.#entryOf(segment, segmentFacts(segment.bytes, segment.format)))
-    this.#list(rendition)
+    this.#wait(rendition, this.#entryOf(segment, segmentFacts(segment.bytes, segment.format)))
   }
 
   /** Lists all that waits: nothing comes before it any more. */
   end(): void {
     this.#atWork.clear()
+    this.#arriving.clear()
     for (const rendition of this.#waiting.keys()) this.#list(rendition)
   }
 
@@ -128,8 +142,11 @@ export class StreamPlaylists {
     }
   }
 
-  #add(rendition: string, entry: PlaylistEntry): void {
-    this.#lists.set(rendition, addSegment(this.#lists.get(rendition) ?? EMPTY_PLAYLIST, entry))
+  #wait(rendition: string, entry: PlaylistEntry): void {
+    const waiting = this.#waiting.get(rendition) ?? new Map<bigint, PlaylistEntry>()
+    this.#waiting.set(rendition, waiting)
+    waiting.set(entry.sequence, entry)
+    this.#list(rendition)
   }
 
   #list(rendition: string): void {
@@ -138,14 +155,15 @@ export class StreamPlaylists {
     for (const entry of inOrder) {
       if (waiting.size <= MAX_WAITING && this.#mayComeBefore(rendition, entry.sequence)) return
       waiting.delete(entry.sequence)
-      this.#add(rendition, entry)
+      this.#lists.set(rendition, addSegment(this.#lists.get(rendition) ?? EMPTY_PLAYLIST, entry))
     }
   }
 
-  /** Whether a segment is in work that belongs between those listed and this one. */
+  /** Whether a segment may still come that belongs between those listed and this one. */
   #mayComeBefore(rendition: string, sequence: bigint): boolean {
     const newest = this.#lists.get(rendition)?.entries.at(-1)?.sequence ?? -1n
-    for (const other of this.#atWork.keys()) if (other > newest && other < sequence) return true
+    const pending = rendition === this.#source ? this.#arriving : this.#atWork.keys()
+    for (const other of pending) if (other > newest && other < sequence) return true
     return false
   }
 }

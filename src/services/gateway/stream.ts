@@ -35,6 +35,8 @@ export interface PublishedSegment {
   readonly format: Format
   readonly bytes: Uint8Array
   readonly durationMs: number
+  /** Whether nobody said how long it is. */
+  readonly isDurationGuessed?: boolean
 }
 
 /** One live stream: its renditions, its sessions with orchestrators, and its playlists. */
@@ -57,7 +59,7 @@ export class Stream {
   readonly #store: ObjectStore
   readonly #recording: Recording | null
   #sourceResolution: string
-  readonly #playlists = new StreamPlaylists()
+  readonly #playlists = new StreamPlaylists(SOURCE)
   readonly #ended = new AbortController()
   #lastInput: InputProbe | null = null
   #segmentsAtWork = 0
@@ -142,7 +144,7 @@ export class Stream {
   async publishSource(segment: PublishedSegment, arrivedAtMs: number): Promise<void> {
     const facts = this.#playlists.arrived(segment, arrivedAtMs)
     const stored = await this.#stored(SOURCE, segment, null)
-    if (stored) this.#playlists.addSource(SOURCE, stored, facts)
+    if (stored) this.#playlists.addSource(stored, facts)
   }
 
   /**
