@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { segmentFacts } from '../../domain/segment-facts.ts'
 import { type CutSegment, SegmentCutter } from './segment-cutter.ts'
+import { Timeline } from './timeline.ts'
 
 const CONFIG = Uint8Array.of(0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 10, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68)
 
@@ -40,4 +41,15 @@ test('segments last as long as their pictures are shown, also where the first on
     for (const [i, { start }] of spans.slice(1).entries())
       assert.ok(Math.abs(start - spans[i]!.end) <= 90, habit)
   }
+})
+
+test('sound that begins to arrive late keeps its times, and moves no pictures', () => {
+  const timeline = new Timeline()
+  const video = (ms: number) => timeline.place('video', 1_000 + ms)
+  const audio = (ms: number) => timeline.place('audio', 1_000 + ms)
+  for (let ms = 0; ms <= 3_000; ms += 100) assert.equal(video(ms), ms)
+  for (let ms = 0; ms <= 3_000; ms += 25) assert.equal(audio(ms), ms)
+  assert.deepEqual([video(3_100), audio(3_025)], [3_100, 3_025])
+  // What is a jump stays one: both tracks go on together.
+  assert.deepEqual([video(0), audio(0), video(100), audio(25)], [3_200, 3_200, 3_300, 3_225])
 })

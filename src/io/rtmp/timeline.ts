@@ -1,6 +1,8 @@
 /** A stream's clock may run on by this much, and a track may lag behind by the other, before it counts as a jump. */
 const AHEAD_MS = 10_000
 const BEHIND_MS = 1_000
+/** The first message of a track may come this late: programs that are short of time send sound long after its pictures. */
+const LATE_START_MS = 5_000
 /** A track continues after a jump as if nothing had happened: by the time between its last frames, if that is known. */
 const STEP_MS = 40
 const MAX_STEP_MS = 1_000
@@ -34,10 +36,10 @@ export class Timeline {
 
   #placed(track: Track): number {
     const time = this.#time + this.#offset
-    if (this.#isNear(time)) return time
+    if (this.#isNear(track, time)) return time
     // The other track may still be on its way to the jump.
     const before = this.#offsetBefore === null ? null : this.#time + this.#offsetBefore
-    if (before !== null && this.#isNear(before)) return before
+    if (before !== null && this.#isNear(track, before)) return before
     const { audio, video } = this.#last
     const next = (this.#last[track] ?? Math.max(audio ?? 0, video ?? 0)) + this.#step[track]
     this.#offsetBefore = this.#offset
@@ -45,8 +47,9 @@ export class Timeline {
     return next
   }
 
-  #isNear(time: number): boolean {
+  #isNear(track: Track, time: number): boolean {
     const known = [this.#last.video, this.#last.audio].filter((last) => last !== null)
-    return known.length === 0 || known.some((last) => time - last <= AHEAD_MS && last - time <= BEHIND_MS)
+    const behindMs = this.#last[track] === null && time >= 0 ? LATE_START_MS : BEHIND_MS
+    return known.length === 0 || known.some((last) => time - last <= AHEAD_MS && last - time <= behindMs)
   }
 }
