@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -31,6 +31,8 @@ test('the packed program is installed into an empty folder, and transcodes from 
   const { size } = await stat(packed)
   t.diagnostic(`${size} bytes packed`)
   assert.ok(size < MAX_PACKED_BYTES, `${size} bytes packed`)
+  const [, stated] = /Packed it has ([\d.]+) MB/.exec(await readFile(join(ROOT, 'README.md'), 'utf8')) ?? []
+  assert.ok(Math.abs(size / 1e6 - Number(stated)) < 0.3, `${size} bytes, and the README says ${stated} MB`)
 
   const prefix = join(folder, 'prefix')
   const options = ['--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund']
