@@ -112,7 +112,7 @@ export class RtmpPort implements Service {
     const { clock, log } = this.#needs
     const certificates = new RtmpCertificateFolder(folder, { clock, log })
     const { cert, key } = await certificates.read()
-    const options = { cert, key, allowHalfOpen: true, noDelay: true, handshakeTimeout: HANDSHAKE_MS }
+    const options = { cert, key, noDelay: true, handshakeTimeout: HANDSHAKE_MS }
     const server = createTlsServer(options, (socket) => this.#accept(socket, scope))
     // Counted before the handshake, which is the costly part.
     server.on('connection', (socket: Socket) => void this.#admit(socket))
