@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { writeFragment } from '../../src/domain/mp4/fragments.ts'
+import { readMp4 } from '../../src/domain/mp4/mp4-segment.ts'
 import { readTransportStream } from '../../src/domain/mp4/transport-stream.ts'
 import { runsOf } from '../../src/domain/recording.ts'
 import { GrowingIndex, readIndex } from '../../src/domain/recording-index.ts'
@@ -11,6 +12,7 @@ import { silentLog } from '../../src/lib/log.ts'
 import { layOut, type Movie } from '../../src/services/recordings/movie.ts'
 import { framesOf, look, makeSegments, type SegmentSettings } from './media.ts'
 import { mutated } from './mutations.ts'
+import { evenly, makePictures } from './remade.ts'
 
 /** Recordings as MP4, read by FFmpeg. */
 
@@ -18,13 +20,17 @@ const never = new AbortController().signal
 const TRACK = { name: 'source', bandwidth: 1, resolution: '256x144' }
 
 /** A store with these sessions, each of segments numbered from 0. */
-async function recorded(sessions: readonly (readonly Uint8Array[])[], durationMs: number) {
+async function recorded(
+  sessions: readonly (readonly Uint8Array[])[],
+  durationMs: number,
+  extension: 'ts' | 'mp4' = 'ts',
+) {
   const store = new MemoryObjects({ filesPerDirectory: 1_000 })
   const runs = []
   for (const [at, segments] of sessions.entries()) {
     const index = new GrowingIndex()
     for (const [number, bytes] of segments.entries()) {
-      const uri = await store.save(`s${at}/n/source/${number}.ts`, bytes)
+      const uri = await store.save(`s${at}/n/source/${number}.${extension}`, bytes)
       index.add(TRACK, { sequence: BigInt(number), uri, durationMs })
     }
     runs.push(...runsOf(`s${at}`, [{ folder: 'n', startedNs: 1n, index: readIndex(index.text()) }]))
@@ -45,6 +51,8 @@ const kinds: Readonly<Record<string, SegmentSettings>> = {
   portrait: { width: 144, height: 256, fps: 10 },
   'an odd size': { width: 250, height: 134, fps: 10 },
   'no sound': { fps: 10, audio: false },
+  'segments in MP4': { fps: 10, format: 'mp4' },
+  'segments in MP4 with B-frames': { fps: 25, bFrames: 2, format: 'mp4' },
   'times that wrap': { fps: 10, startMs: 95_442_000 },
 }
 
@@ -52,7 +60,7 @@ for (const [kind, settings] of Object.entries(kinds)) {
   test(`a recording with ${kind} is one MP4 of all its frames, and of its length`, async () => {
     const segments = await makeSegments(3, settings)
     const seen = await Promise.all(segments.map((bytes) => look(bytes)))
-    const { movie } = await recorded([segments], 2_000)
+    const { movie } = await recorded([segments], 2_000, settings.format === 'mp4' ? 'mp4' : 'ts')
     const file = await bytesOf(movie)
     assert.equal(file.length, movie.size)
     const made = await look(file)
@@ -72,6 +80,20 @@ for (const [kind, settings] of Object.entries(kinds)) {
     }
   })
 }
+
+test('HEVC is a movie too, of the bits that it has', async () => {
+  const settings = { times: evenly(20), unit: { num: 1, den: 10 }, encoder: 'libx265', gop: 20 }
+  for (const pixelFormat of ['yuv420p', 'yuv420p10le']) {
+    const { movie } = await recorded([[makePictures({ ...settings, pixelFormat })]], 2_000)
+    const file = await bytesOf(movie)
+    const { height, video, width } = await look(file)
+    assert.deepEqual([video.length, width, height], [20, 256, 144])
+    assert.equal(video[0]!.isKey, true)
+    let frames = 0
+    for await (const _ of framesOf(file)) frames++
+    assert.equal(frames, 20)
+  }
+})
 
 test('any part of the file is a part of the whole', async () => {
   const { movie } = await recorded([await makeSegments(4, { fps: 10, durationMs: 1_000 })], 1_000)
@@ -112,23 +134,28 @@ test('a segment that is gone or damaged is a gap, and the rest plays', async () 
   assert.equal(times[20]! - times[0]!, 6_000)
 })
 
-test('damaged segments are taken apart or refused, and nothing else', async () => {
-  const [bytes] = await makeSegments(1, { fps: 10, bFrames: 1 })
-  const dice = seededDice(process.env.MUTATIONS_SEED ?? 'movie')
-  const specimen = { name: 'two seconds', bytes: bytes! }
-  let refused = 0
-  const count = Number(process.env.MUTATIONS ?? 500)
-  for (let i = 0; i < count; i++) {
-    const damaged = mutated([specimen], [specimen], dice)
-    try {
-      const segment = readTransportStream(damaged.bytes)
-      const { length } = damaged.bytes
-      const fragment = writeFragment(segment, segment.tracks, { bytes: length + 16, number: 1, startMs: 1e9 })
-      assert.ok(fragment === null || fragment.length === length + 16, damaged.name)
-    } catch (error) {
-      assert.ok(error instanceof NodeError && error.code === 'unreadable-media', `${damaged.name}: ${error}`)
-      refused++
+for (const format of ['mpegts', 'mp4'] as const) {
+  test(`damaged segments in ${format} are taken apart or refused, and nothing else`, async () => {
+    const [bytes] = await makeSegments(1, { fps: 10, bFrames: 1, format })
+    const dice = seededDice(process.env.MUTATIONS_SEED ?? 'movie')
+    const specimen = { name: 'two seconds', bytes: bytes! }
+    let refused = 0
+    const count = Number(process.env.MUTATIONS ?? 500)
+    for (let i = 0; i < count; i++) {
+      const damaged = mutated([specimen], [specimen], dice)
+      try {
+        const segment = format === 'mp4' ? readMp4(damaged.bytes) : readTransportStream(damaged.bytes)
+        const size = damaged.bytes.length + 16
+        const fragment = writeFragment(segment, segment.tracks, { bytes: size, number: 1, startMs: 1e9 })
+        assert.ok(fragment === null || fragment.length === size, damaged.name)
+      } catch (error) {
+        assert.ok(
+          error instanceof NodeError && error.code === 'unreadable-media',
+          `${damaged.name}: ${error}`,
+        )
+        refused++
+      }
     }
-  }
-  assert.ok(refused < count)
-})
+    assert.ok(refused < count)
+  })
+}

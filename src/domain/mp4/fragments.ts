@@ -2,7 +2,19 @@ import { box, fullBox, u8, u16, u32, u64 } from './boxes.ts'
 import { type MediaSample, type MediaSegment, type MediaTrack, TICKS_PER_SECOND } from './media-segment.ts'
 
 /** A fragment has the size of its segment and this: a box that fills the rest has eight bytes at least. */
-export const FRAGMENT_ROOM = 16
+const ROOM_BYTES = 16
+/** An MP4 says less of each sample than a fragment: so much more for the head, and for each millisecond. */
+const MP4_ROOM_BYTES = 4_096
+const MP4_BYTES_PER_MS = 2
+
+/** The bytes of the fragment that is made of a segment of so many. */
+export function fragmentBytes(
+  bytes: number,
+  { durationMs, isMp4 }: { durationMs: number; isMp4: boolean },
+): number {
+  return bytes + (isMp4 ? MP4_ROOM_BYTES + MP4_BYTES_PER_MS * durationMs : ROOM_BYTES)
+}
+
 /** What an index of fragments can hold. */
 export const MAX_FRAGMENTS = 65_535
 
@@ -87,10 +99,9 @@ function trackBox({ entry, height, kind, timescale, width }: FileTrack, id: numb
 
 /** Whether samples of one track can go on in another. */
 export function areAlike(a: FileTrack, b: FileTrack): boolean {
-  const isSameKind = a.kind === b.kind && a.timescale === b.timescale
+  if (a.kind !== b.kind || a.timescale !== b.timescale) return false
   const codec = ({ entry }: FileTrack) => Buffer.from(entry.subarray(4, 8)).toString('latin1')
-  // Pictures bring their parameters with them, sound does not.
-  return isSameKind && (a.kind === 'video' ? codec(a) === codec(b) : Buffer.compare(a.entry, b.entry) === 0)
+  return b.describesItself ? codec(a) === codec(b) : Buffer.compare(a.entry, b.entry) === 0
 }
 
 /**

@@ -10,6 +10,8 @@ export interface MediaTrack {
   /** Of pictures, in pixels; 0 for sound. */
   readonly width: number
   readonly height: number
+  /** Whether its samples bring the parameters with them that the entry has. */
+  readonly describesItself: boolean
   readonly samples: readonly MediaSample[]
 }
 
@@ -28,8 +30,8 @@ export interface MediaSample {
 
 /** A segment taken apart. */
 export interface MediaSegment {
-  /** By the stream's clock of 90 kHz, which counts 33 bits. */
-  readonly startTicks: number
+  /** By the stream's clock of 90 kHz, which counts 33 bits; null where it says nothing of when it begins. */
+  readonly startTicks: number | null
   /** One of each kind at most. */
   readonly tracks: readonly MediaTrack[]
 }

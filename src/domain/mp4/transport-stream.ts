@@ -1,5 +1,4 @@
 import { u32 } from './boxes.ts'
-import { avcEntry, UNIT, unitType } from './h264.ts'
 import {
   type MediaSample,
   type MediaSegment,
@@ -8,12 +7,16 @@ import {
   ticksBetween,
   unreadable,
 } from './media-segment.ts'
+import { avc, hevc, type PictureCodec } from './pictures.ts'
 import { aacFrame, mp3Frame, type SoundFrame } from './sound.ts'
 
 const PACKET = 188
 const SYNC = 0x47
 const START_CODE = Buffer.from([0, 0, 1])
-const STREAMS: Readonly<Record<number, 'avc' | 'aac' | 'mp3'>> = { 27: 'avc', 15: 'aac', 3: 'mp3', 4: 'mp3' }
+/** What there is by its number in a program's table. */
+const STREAMS: Readonly<Record<number, Codec>> = { 27: 'avc', 36: 'hevc', 15: 'aac', 3: 'mp3', 4: 'mp3' }
+type Codec = 'avc' | 'hevc' | 'aac' | 'mp3'
+const PICTURES: Readonly<Partial<Record<Codec, PictureCodec>>> = { avc, hevc }
 /** Five minutes of 60 frames a second in slices, and of sound. */
 const MAX_UNITS = 300_000
 const MAX_FRAMES = 100_000
@@ -30,21 +33,22 @@ interface Payload {
 }
 
 /**
- * Takes apart a segment of MPEG-TS with pictures in H.264 and sound in AAC or MP3, whatever its bytes are. Throws NodeError
+ * Takes apart a segment of MPEG-TS with pictures in H.264 or HEVC and sound in AAC or MP3, whatever its bytes are. Throws NodeError
  * `unreadable-media`.
  */
 export function readTransportStream(bytes: Uint8Array): MediaSegment {
   const { payloads, streams } = payloadsOf(bytes)
-  const video = [...streams].find(([, codec]) => codec === 'avc')?.[0]
-  const sound = [...streams].find(([, codec]) => codec !== 'avc')
-  const pictures = video === undefined ? [] : (payloads.get(video) ?? [])
+  const video = [...streams].find(([, codec]) => PICTURES[codec])
+  const sound = [...streams].find(([, codec]) => !PICTURES[codec])
+  const codec = video && PICTURES[video[1]]
+  const pictures = video === undefined ? [] : (payloads.get(video[0]) ?? [])
   const frames = sound === undefined ? [] : framesOf(payloads.get(sound[0]) ?? [], sound[1])
   const starts = [pictures.find(({ decode }) => decode !== null)?.decode ?? null, frames[0]?.show ?? null]
   const known = starts.filter((start) => start !== null)
   const [first] = known
-  if (first === undefined) throw unreadable('neither pictures in H.264 nor sound in AAC or MP3')
+  if (first === undefined) throw unreadable('neither pictures in H.264 or HEVC nor sound in AAC or MP3')
   const startTicks = known.reduce((least, start) => (ticksBetween(least, start) < 0 ? start : least), first)
-  const tracks = [videoTrack(pictures, startTicks), soundTrack(frames, startTicks)]
+  const tracks = [codec ? videoTrack(pictures, codec, startTicks) : null, soundTrack(frames, startTicks)]
   const found = tracks.filter((track) => track !== null)
   if (found.length === 0) throw unreadable('no frame that begins anything')
   return { startTicks, tracks: found }
@@ -52,7 +56,7 @@ export function readTransportStream(bytes: Uint8Array): MediaSegment {
 
 function payloadsOf(input: Uint8Array) {
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
-  const streams = new Map<number, 'avc' | 'aac' | 'mp3'>()
+  const streams = new Map<number, Codec>()
   const open = new Map<number, { parts: Buffer[]; isRandom: boolean }>()
   const payloads = new Map<number, Payload[]>()
   let tablePid = -1
@@ -115,13 +119,13 @@ function programOf(section: Buffer): number | null {
   return null
 }
 
-function readStreams(section: Buffer, streams: Map<number, 'avc' | 'aac' | 'mp3'>): void {
+function readStreams(section: Buffer, streams: Map<number, Codec>): void {
   if (section.length < 12) return
   for (let at = 12 + (section.readUInt16BE(10) & 0xfff); at + 5 <= section.length; ) {
     const codec = STREAMS[section[at]!]
     const pid = section.readUInt16BE(at + 1) & 0x1fff
-    const isFirst = ![...streams.values()].some((known) => (known === 'avc') === (codec === 'avc'))
-    if (codec !== undefined && isFirst) streams.set(pid, codec)
+    const isLike = (known: Codec) => codec !== undefined && known in PICTURES === codec in PICTURES
+    if (codec !== undefined && ![...streams.values()].some(isLike)) streams.set(pid, codec)
     at += 5 + (section.readUInt16BE(at + 3) & 0xfff)
   }
 }
@@ -152,11 +156,15 @@ interface Picture {
   readonly isRandom: boolean
 }
 
-function videoTrack(payloads: readonly Payload[], startTicks: number): MediaTrack | null {
+function videoTrack(
+  payloads: readonly Payload[],
+  codec: PictureCodec,
+  startTicks: number,
+): MediaTrack | null {
   const pictures: Picture[] = []
   let total = 0
   for (const { bytes, decode, isRandom, show } of payloads) {
-    const units = unitsOf(bytes)
+    const units = unitsOf(bytes, codec)
     total += units.length
     if (total > MAX_UNITS) throw unreadable(`more than ${MAX_UNITS} units`)
     if (decode !== null && show !== null) {
@@ -164,10 +172,8 @@ function videoTrack(payloads: readonly Payload[], startTicks: number): MediaTrac
       pictures.push({ units, decode: times[0]!, show: times[1]!, isRandom })
     } else for (const unit of units) pictures.at(-1)?.units.push(unit)
   }
-  const all = pictures.flatMap(({ units }) => units)
-  const sps = all.find((unit) => unitType(unit) === UNIT.sps)
-  const pps = all.find((unit) => unitType(unit) === UNIT.pps)
-  if (!sps || !pps) return null
+  const entry = codec.entryOf(pictures.flatMap(({ units }) => units))
+  if (!entry) return null
   const samples: MediaSample[] = []
   for (const [at, { decode, isRandom, show, units }] of pictures.entries()) {
     const next = pictures[at + 1]?.decode
@@ -175,14 +181,14 @@ function videoTrack(payloads: readonly Payload[], startTicks: number): MediaTrac
       next === undefined ? (samples.at(-1)?.duration ?? FRAME_TICKS) : within(Math.max(1, next - decode))
     const data = units.flatMap((unit) => [u32(unit.length), unit])
     const bytes = units.reduce((sum, { length }) => sum + 4 + length, 0)
-    const isKey = isRandom || units.some((unit) => unitType(unit) === UNIT.idr)
+    const isKey = isRandom || units.some((unit) => codec.isKey(unit))
     samples.push({ data, bytes, decode, duration, delay: within(show - decode), isKey })
   }
-  return { kind: 'video', timescale: TICKS_PER_SECOND, ...avcEntry(sps, pps), samples }
+  return { kind: 'video', timescale: TICKS_PER_SECOND, ...entry, describesItself: true, samples }
 }
 
 /** The units of a picture, but not those that only mark its begin. */
-function unitsOf(bytes: Buffer): Uint8Array[] {
+function unitsOf(bytes: Buffer, codec: PictureCodec): Uint8Array[] {
   const units: Uint8Array[] = []
   for (let start = bytes.indexOf(START_CODE); start >= 0 && units.length <= MAX_UNITS; ) {
     const begin = start + START_CODE.length
@@ -190,7 +196,7 @@ function unitsOf(bytes: Buffer): Uint8Array[] {
     let end = start < 0 ? bytes.length : start
     while (end > begin && bytes[end - 1] === 0) end--
     const unit = bytes.subarray(begin, end)
-    if (unit.length > 0 && unitType(unit) !== UNIT.delimiter) units.push(unit)
+    if (unit.length > 0 && !codec.isDelimiter(unit)) units.push(unit)
   }
   return units
 }
@@ -201,7 +207,7 @@ interface Frame extends SoundFrame {
   readonly show: number | null
 }
 
-function framesOf(payloads: readonly Payload[], codec: 'avc' | 'aac' | 'mp3'): Frame[] {
+function framesOf(payloads: readonly Payload[], codec: Codec): Frame[] {
   const frames: Frame[] = []
   const read = codec === 'aac' ? aacFrame : mp3Frame
   let rest: Buffer = Buffer.alloc(0)
@@ -253,7 +259,15 @@ function soundTrack(frames: readonly Frame[], startTicks: number): MediaTrack | 
     const duration = next === undefined ? usual : within(next - starts[at]!)
     return { data: [data], bytes: data.length, decode: starts[at]!, duration, delay: 0, isKey: true }
   })
-  return { kind: 'audio', timescale: rate, entry: first.entry(), width: 0, height: 0, samples }
+  return {
+    kind: 'audio',
+    timescale: rate,
+    entry: first.entry(),
+    width: 0,
+    height: 0,
+    describesItself: false,
+    samples,
+  }
 }
 
 /** What an MP4 can say of a frame's time; what is beyond has lost its sense anyway. */

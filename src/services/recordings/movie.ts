@@ -1,6 +1,6 @@
 import {
   type FileTrack,
-  FRAGMENT_ROOM,
+  fragmentBytes,
   MAX_FRAGMENTS,
   msOfTicks,
   writeFragment,
@@ -8,6 +8,7 @@ import {
   writeHead,
 } from '../../domain/mp4/fragments.ts'
 import { type MediaSegment, TICKS_PER_SECOND, ticksBetween } from '../../domain/mp4/media-segment.ts'
+import { readMp4 } from '../../domain/mp4/mp4-segment.ts'
 import { readTransportStream } from '../../domain/mp4/transport-stream.ts'
 import type { RecordedRun, RecordedSegment } from '../../domain/recording.ts'
 import { concatBytes, formatHex } from '../../lib/bytes.ts'
@@ -131,7 +132,8 @@ class Origins {
   async #look(run: number, signal: AbortSignal): Promise<Origin | null> {
     const segments = await firstOf(this.#runs[run]!, this.#needs, signal)
     const [first] = segments
-    return first ? { ticks: first.media.startTicks, expectedMs: first.piece.expectedMs } : null
+    const ticks = first?.media.startTicks ?? null
+    return first && ticks !== null ? { ticks, expectedMs: first.piece.expectedMs } : null
   }
 }
 
@@ -157,18 +159,20 @@ export async function layOut(
     const own: Piece[] = []
     for (const segment of listed) {
       const file = sizes.get(segment.path)
-      if (!file || !segment.path.endsWith('.ts')) continue
-      own.push({ segment, run, bytes: file.bytes + FRAGMENT_ROOM, expectedMs })
+      if (!file) continue
+      const { durationMs } = segment
+      const bytes = fragmentBytes(file.bytes, { durationMs, isMp4: isMp4(segment) })
+      own.push({ segment, run, bytes, expectedMs })
       listing.push(`${segment.path} ${file.bytes} ${file.savedMs} ${expectedMs}`)
       expectedMs += segment.durationMs
       count++
     }
     pieces.push(own)
   }
-  if (count === 0) throw noMovie('none of its segments is there as MPEG-TS')
+  if (count === 0) throw noMovie('none of its segments is there')
   if (count > MAX_FRAGMENTS) throw noMovie(`it has ${count} segments, and a file holds ${MAX_FRAGMENTS}`)
   const tracks = await tracksOf(pieces, needs, signal)
-  if (tracks.length === 0) throw noMovie('it has neither pictures in H.264 nor sound in AAC or MP3')
+  if (tracks.length === 0) throw noMovie('it has neither pictures in H.264 or HEVC nor sound in AAC or MP3')
   const all = pieces.flat()
   const places = all.map(({ bytes, segment }) => ({ bytes, durationMs: segment.durationMs }))
   const head = writeHead(tracks, places)
@@ -210,11 +214,15 @@ async function firstOf(
   return found
 }
 
-function takenApart(bytes: Uint8Array, { path }: RecordedSegment, log: Log): MediaSegment | null {
+function isMp4({ path }: RecordedSegment): boolean {
+  return path.endsWith('.mp4')
+}
+
+function takenApart(bytes: Uint8Array, segment: RecordedSegment, log: Log): MediaSegment | null {
   try {
-    return readTransportStream(bytes)
+    return isMp4(segment) ? readMp4(bytes) : readTransportStream(bytes)
   } catch (error) {
-    log.debug('recorded segment cannot be taken apart', { path, reason: messageOf(error) })
+    log.debug('recorded segment cannot be taken apart', { path: segment.path, reason: messageOf(error) })
     return null
   }
 }
@@ -224,7 +232,7 @@ function takenApart(bytes: Uint8Array, { path }: RecordedSegment, log: Log): Med
  * durations, unless that has gone back.
  */
 function startOf({ startTicks }: MediaSegment, { expectedMs }: Piece, origin: Origin | null): number {
-  if (!origin) return expectedMs
+  if (!origin || startTicks === null) return expectedMs
   const sinceOrigin = expectedMs - origin.expectedMs
   const expectedTicks = origin.ticks + Math.round((sinceOrigin * TICKS_PER_SECOND) / 1000)
   const aheadMs = msOfTicks(ticksBetween(expectedTicks, startTicks))
