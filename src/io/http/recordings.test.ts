@@ -226,6 +226,28 @@ test('a broken index is left out, and one that another gateway wrote is read', a
   )
 })
 
+test('bytes of answers are bounded, and free again when they are sent', async () => {
+  const set = await setUp()
+  await using _ = set.port
+  for (let n = 0; n < 3; n++) await set.push(`a/${n}`)
+  await set.fill('a', 3)
+  const gone = new AbortController()
+  const held = () => set.recordings.bytesHeld
+  const ask = (path: string) => set.recordings.answer({ path, url: '', finalize: null }, gone.signal)
+  assert.equal((await ask('a/n/source/0.ts')).kind, 'file')
+  assert.equal(held(), recordedRendition('tiny-0').length)
+  let movies = 0
+  while ((await ask('a/source.mp4')).kind === 'movie') movies++
+  assert.ok(movies > 1_000 && held() <= 1_000_000_000)
+  assert.deepEqual(await ask('a/n/source/0.ts'), { kind: 'refused', why: 'too-many-requests' })
+  gone.abort()
+  assert.equal(held(), 0)
+  const answer = await set.get('a/source.mp4')
+  await answer.arrayBuffer()
+  await set.settled()
+  assert.equal(held(), 0)
+})
+
 test('requests at once are bounded', async () => {
   const set = await setUp()
   await using _ = set.port

@@ -47,6 +47,8 @@ export interface ReadNeeds {
  */
 export class Movie {
   readonly size: number
+  /** Bytes of the largest fragment. */
+  readonly largestPiece: number
   /** Names these bytes. */
   readonly etag: string
   readonly #head: Uint8Array
@@ -65,6 +67,7 @@ export class Movie {
     this.#pieces = layout.pieces
     this.etag = layout.etag
     this.size = layout.pieces.reduce((sum, { bytes }) => sum + bytes, layout.head.length)
+    this.largestPiece = layout.pieces.reduce((most, { bytes }) => Math.max(most, bytes), 0)
     this.#origins = origins
     this.#needs = needs
   }

@@ -312,7 +312,7 @@ export class RecordingWriter implements Recording {
     const { causes, log } = this.#needs
     const { manifestId, store } = this.#place
     const reason = messageOf(error)
-    log.debug('recording could not be saved', { stream: manifestId, error })
+    log.debug('recording could not be saved', { stream: manifestId, reason })
     const facts = { store: store.shown, reason, waiting: this.#queue.length, lost: this.#lost }
     causes.met({ code: 'recording-failing', facts }, store.shown)
   }

@@ -6,6 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { isObjectPath, StoreError } from '../../lib/object-store.ts'
+import { ByteBudget } from '../../lib/request-body.ts'
 import { layOut, type Movie } from './movie.ts'
 import type { RecordStore, RecordStores } from './record-store.ts'
 import type { Recording } from './recorder.ts'
@@ -18,6 +19,11 @@ const GRANT_MS = 3_600_000
 const MAX_GRANTS = 10_000
 /** Requests at once; each may list a store and ask a webhook. */
 const MAX_REQUESTS = 64
+/** Bytes of files that are being loaded or sent; what one may have before it is known. */
+const MAX_BYTES = 1_000_000_000
+const LOAD_BYTES = 8_000_000
+/** A movie holds a segment, what is made of it and the next segment. */
+const MOVIE_SEGMENTS = 3
 /** Layouts are used again for the parts that a player asks for one after the other. */
 const LAYOUT_MS = 15_000
 const MAX_LAYOUTS = 50
@@ -104,13 +110,23 @@ export class Recordings {
   /** By session, the oldest first. */
   readonly #grants = new Map<string, { readonly grant: RecordingGrant; readonly untilMs: number }>()
   readonly #layouts = new Map<string, Layout>()
+  readonly #budget: ByteBudget
   #requests = 0
 
-  constructor(needs: RecordingsNeeds) {
+  constructor(needs: RecordingsNeeds, { maxBytes = MAX_BYTES }: { readonly maxBytes?: number } = {}) {
     this.#needs = needs
+    this.#budget = new ByteBudget(maxBytes)
   }
 
-  /** Answers a request. Never rejects, unless the signal is aborted. */
+  /** Bytes that are held by answers. */
+  get bytesHeld(): number {
+    return this.#budget.held
+  }
+
+  /**
+   * Answers a request. What the answer holds counts until the signal is aborted, when it is sent or its client has gone.
+   * Never rejects, unless the signal is aborted.
+   */
   async answer(request: RecordingRequest, signal: AbortSignal): Promise<RecordingAnswer> {
     const place = placeOf(request.path)
     if (!place) return refused('bad-path')
@@ -137,7 +153,10 @@ export class Recordings {
     if (!store) return refused('no-store')
     const path = `${session}/${file}`
     if (!isObjectPath(path)) return refused('no-file')
+    const room = this.#room(LOAD_BYTES, signal)
+    if (!room) return refused('too-many-requests')
     const stored = await loaded(store, path, signal)
+    if (!room(stored?.length ?? 0)) return refused('too-many-requests')
     if (stored) {
       if (extension !== 'm3u8') return { kind: 'file', type: TYPES[extension]!, bytes: stored }
       return { kind: 'playlist', text: Buffer.from(stored).toString('utf8') }
@@ -146,16 +165,30 @@ export class Recordings {
     const name = file.slice(0, -extension.length - 1)
     const key = JSON.stringify([store.shown, session, previous, name])
     const layout = extension === 'mp4' ? this.#layout(key) : null
-    if (layout) return { kind: 'movie', name, movie: layout }
+    if (layout) return moving(name, layout, room)
     const needs = { log: this.#needs.log, signal }
     const found = await readRecording([...previous, session], store, needs)
     if (found.runs.length === 0) return refused('no-recording')
-    if (extension === 'mp4') return this.#movie(name, { key, found, store }, signal)
+    if (extension === 'mp4') return this.#movie(name, { key, found, store, room }, signal)
     if (extension === 'ts' || name.includes('/')) return refused('no-file')
     const options = { publicUrl: grant?.publicUrl ?? null, session }
     const text = textOf(name, found, options)
     if (this.#isToBeSaved(request, found)) await this.#finalize(store, found, options, signal)
     return text === null ? refused('no-file') : { kind: 'playlist', text }
+  }
+
+  /** Room for an answer until the signal is aborted; null where there is none. */
+  #room(bytes: number, signal: AbortSignal): Room | null {
+    signal.throwIfAborted()
+    if (!this.#budget.take(bytes)) return null
+    let held = bytes
+    signal.addEventListener('abort', () => this.#budget.give(held), { once: true })
+    return (needed) => {
+      if (signal.aborted || (needed > held && !this.#budget.take(needed - held))) return false
+      if (needed < held) this.#budget.give(held - needed)
+      held = needed
+      return true
+    }
   }
 
   async #granted(
@@ -227,7 +260,7 @@ export class Recordings {
 
   async #movie(
     name: string,
-    { found, key, store }: { found: FoundRecording; key: string; store: RecordStore },
+    { found, key, room, store }: { found: FoundRecording; key: string; room: Room; store: RecordStore },
     signal: AbortSignal,
   ): Promise<RecordingAnswer> {
     const { clock, log } = this.#needs
@@ -238,7 +271,7 @@ export class Recordings {
         if (this.#layouts.size <= MAX_LAYOUTS) break
         this.#layouts.delete(oldest)
       }
-      return { kind: 'movie', name, movie }
+      return moving(name, movie, room)
     } catch (error) {
       if (!(error instanceof NodeError) || error.code !== 'no-movie') throw error
       log.debug('recording cannot be had as MP4', { reason: error.message })
@@ -251,6 +284,15 @@ export class Recordings {
     for (const [old, { untilMs }] of this.#layouts) if (untilMs <= nowMs) this.#layouts.delete(old)
     return this.#layouts.get(key)?.movie ?? null
   }
+}
+
+/** Takes or gives back room, so that it is for so many bytes; false where there is no more. */
+type Room = (bytes: number) => boolean
+
+function moving(name: string, movie: Movie, room: Room): RecordingAnswer {
+  return room(movie.largestPiece * MOVIE_SEGMENTS)
+    ? { kind: 'movie', name, movie }
+    : refused('too-many-requests')
 }
 
 /** A session and a file of it; null for a path that can name none. */
