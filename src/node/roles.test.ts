@@ -64,7 +64,8 @@ for (const [line, order] of [
     '-gateway -orchAddr a -metadataQueueUri amqp://q -monitor -kafkaBootstrapServers k -kafkaGatewayTopic t',
     // First, so that they end last and send what the others tell at their end.
     [
-      ...['events to AMQP', 'events to KAFKA', 'orchestrator client', 'media', 'gateway', 'gateway HTTP'],
+      ...['events to AMQP', 'events to KAFKA', 'orchestrator client', 'media'],
+      ...['recorder', 'gateway', 'gateway HTTP'],
       'gateway RTMP',
     ],
   ],

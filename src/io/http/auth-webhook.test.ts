@@ -45,7 +45,7 @@ test('the webhook is asked with the whole URL, as JSON that peers write, and by 
     kind: 'allowed',
     grant: {
       config: { manifestId: 'internal', profiles: null, timeoutMultiplier: 3, forceSessionReinit: false },
-      sessionId: 's1',
+      ...{ sessionId: 's1', streamId: null },
       recording: { store: null, publicUrl: null, previousSessions: [] },
       objectStore: null,
     },
