@@ -19,6 +19,7 @@ export function fragmentBytes(
 export const MAX_FRAGMENTS = 65_535
 
 const FULL_BOX = 12
+const STARTS_WITH_KEY = 0x90000000
 const MATRIX = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000]
 const MOVIE_SCALE = 1_000
 /** A frame that others need or that needs none, and one that needs others. */
@@ -58,14 +59,23 @@ export function writeHead(tracks: readonly FileTrack[], fragments: readonly Frag
     ),
   )
   const type = box('ftyp', Buffer.from('iso6', 'latin1'), u32(512), Buffer.from('iso6mp41', 'latin1'))
-  return Buffer.concat([type, movie, indexBox(fragments)])
+  return Buffer.concat([type, movie, indexBox(tracks[0]?.timescale ?? MOVIE_SCALE, fragments)])
 }
 
-/** An index box; a file of more fragments than it holds has none. */
-function indexBox(fragments: readonly FragmentPlace[]): Uint8Array {
+/**
+ * An index box; a file of more fragments than it holds has none. Its times are those of the first track, as FFmpeg and
+ * browsers take them to be.
+ */
+function indexBox(timescale: number, fragments: readonly FragmentPlace[]): Uint8Array {
   if (fragments.length > MAX_FRAGMENTS) return new Uint8Array(0)
-  const entries = fragments.flatMap(({ bytes, durationMs }) => [bytes, Math.round(durationMs), 0x90000000])
-  return fullBox('sidx', 1, 0, u32(1, MOVIE_SCALE), u64(0), u64(0), u16(0, fragments.length), u32(...entries))
+  const entries = Buffer.alloc(fragments.length * 12)
+  for (const [at, { bytes, durationMs }] of fragments.entries()) {
+    entries.writeUInt32BE(bytes, at * 12)
+    entries.writeUInt32BE(Math.round((durationMs * timescale) / 1000), at * 12 + 4)
+    entries.writeUInt32BE(STARTS_WITH_KEY, at * 12 + 8)
+  }
+  const times = [u32(1, timescale), u64(0), u64(0), u16(0, fragments.length)]
+  return fullBox('sidx', 1, 0, ...times, entries)
 }
 
 function trackBox({ entry, height, kind, timescale, width }: FileTrack, id: number): Uint8Array {
