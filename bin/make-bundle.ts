@@ -50,8 +50,8 @@ export async function makeBundle({
     banner: { js: REQUIRE },
     // Errors are told apart by name.
     keepNames: true,
-    // Comments and indentation are a sixth of what is packed.
-    minifyWhitespace: true,
+    // The package is a sixth smaller; `keepNames` also keeps those of functions in stack traces.
+    minify: true,
     logLevel: 'warning',
   })
   for (const [out, path] of Object.entries(pages)) await makePage(join(ROOT, 'src', path), join(made, out))
