@@ -27,7 +27,10 @@ const MAX_SOCKETS = 64
 /** Sorts after everything that lies in a folder. */
 const LAST = '\u{10ffff}'
 
-type Sdk = typeof import('./s3-library.ts')
+interface Opened {
+  readonly sdk: typeof import('./s3-library.ts')
+  readonly client: S3Client
+}
 
 /** How a bucket is used. */
 export interface BucketOptions {
@@ -43,7 +46,7 @@ export class S3Objects implements OutsideStore {
   readonly #base: string
   readonly #isPublic: boolean
   readonly #clock: Clock
-  #opened: Promise<{ readonly sdk: Sdk; readonly client: S3Client }> | null = null
+  #opened: Promise<Opened> | null = null
 
   constructor(place: S3Place, { isPublic, shown }: BucketOptions, { clock }: { readonly clock: Clock }) {
     this.shown = shown
@@ -122,6 +125,10 @@ export class S3Objects implements OutsideStore {
     )
   }
 
+  async prepare(): Promise<void> {
+    await this.#open()
+  }
+
   drop(prefix: string): Promise<void> {
     return removeAll(this, prefix)
   }
@@ -143,16 +150,20 @@ export class S3Objects implements OutsideStore {
     return { Bucket: this.#place.bucket, Key: this.#place.prefix + path }
   }
 
+  #open(): Promise<Opened> {
+    this.#opened ??= open(this.#place)
+    return this.#opened
+  }
+
   async #ask<T>(
     signal: AbortSignal | undefined,
-    work: (opened: { sdk: Sdk; client: S3Client }, signal: AbortSignal) => Promise<T>,
+    work: (opened: Opened, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     if (signal?.aborted) throw abortError(signal)
     const limit = AbortSignal.timeout(REQUEST_MS)
     const either = signal ? AbortSignal.any([signal, limit]) : limit
     try {
-      this.#opened ??= open(this.#place)
-      return await work(await this.#opened, either)
+      return await work(await this.#open(), either)
     } catch (error) {
       if (signal?.aborted) throw abortError(signal)
       if (error instanceof StoreError) throw error
@@ -162,7 +173,7 @@ export class S3Objects implements OutsideStore {
 }
 
 /** The library is loaded only where such a store is used. */
-async function open(place: S3Place): Promise<{ readonly sdk: Sdk; readonly client: S3Client }> {
+async function open(place: S3Place): Promise<Opened> {
   const sdk = await import('./s3-library.ts')
   const { accessKey, endpoint, isPathStyle, region, secretKey, sessionToken } = place
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS }

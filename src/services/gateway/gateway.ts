@@ -188,7 +188,7 @@ export class Gateway implements Service {
     this.#tries = new SegmentTries(options, { work, noSessions, clock, log, events })
   }
 
-  start(scope: Scope): void {
+  async start(scope: Scope): Promise<void> {
     this.#scope = scope
     scope.spawn('idle streams', async (signal) => {
       for (;;) {
@@ -207,6 +207,7 @@ export class Gateway implements Service {
       for (const stream of streams) this.#forget(stream, 'the node is stopping')
       await Promise.all(streams.map((stream) => this.#tellEnd(END_ON_STOP_MS, (limit) => stream.end(limit))))
     })
+    await this.#needs.outlets?.prepare()
   }
 
   /**

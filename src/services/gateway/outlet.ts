@@ -48,6 +48,11 @@ export class Outlet {
     this.#needs = needs
   }
 
+  /** Loads what the store's use takes. */
+  async prepare(): Promise<void> {
+    await this.#store.prepare?.()
+  }
+
   get isDown(): boolean {
     return this.#nextProbeMs !== null
   }

@@ -35,3 +35,14 @@ test('streams of one store share what is known of it, and at most a hundred stor
   assert.equal(outlets.open, 100)
   assert.equal(opened.filter((shown) => shown === 's3://eu/bucket').length, 2)
 })
+
+test('what the gateway’s own store takes is loaded before its first segment, and no other', async () => {
+  let loaded = 0
+  const open = () => Object.assign(new FakeOutsideStore(), { prepare: async () => void loaded++ })
+  const outlets = new Outlets({ own: at('own'), open }, env)
+  outlets.of(at('other'))
+  await outlets.prepare()
+  assert.equal(loaded, 1)
+  await new Outlets({ own: null, open }, env).prepare()
+  assert.equal(loaded, 1)
+})

@@ -26,6 +26,11 @@ export class Outlets {
     this.#needs = needs
   }
 
+  /** Loads what the use of the gateway's own store takes. */
+  async prepare(): Promise<void> {
+    await this.#own?.prepare()
+  }
+
   /** How many stores of the webhook are open. */
   get open(): number {
     return this.#others.length

@@ -5,6 +5,8 @@ import type { ObjectStore } from '../../lib/object-store.ts'
 export interface OutsideStore extends ObjectStore {
   /** For people and logs: without keys. */
   readonly shown: string
+  /** Loads what its use takes, so that the first segment does not wait for it. Nothing is connected to. */
+  prepare?(): Promise<void>
   /** Where others fetch a file of this path; null where they cannot. */
   urlOf(path: string): string | null
   /**
