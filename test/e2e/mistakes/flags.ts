@@ -208,13 +208,6 @@ export const mistakes: readonly Mistake[] = [
     flag: '-netint',
   },
   {
-    name: 'a flag that has to wait',
-    flags: '-orchestrator -transcoder -serviceAddr 127.0.0.1:{port} -netint 0',
-    ends: 1,
-    says: '-netint is not supported by this version yet: leave it out to transcode on the CPU',
-    flag: '-netint',
-  },
-  {
     name: 'an object store of a kind that there is not',
     flags: '-gateway -orchAddr 127.0.0.1:1 -objectStore ipfs://key:word@pins.example',
     ends: 1,
