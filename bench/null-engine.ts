@@ -24,6 +24,9 @@ export const nullEngine: Media = {
       ...{ width: 1280, height: 720, zeroFrame: false, durationMs: 2_000 },
     }
   },
+  async fingerprint() {
+    throw new Error('nothing is compared')
+  },
   async countPixels(bytes) {
     return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)
   },

@@ -24,6 +24,7 @@ export type AttemptFault =
   | 'download-failed'
   | 'signature-mismatch'
   | 'pixel-mismatch'
+  | 'result-refuted'
 
 /** What happens to the session and to the segment. */
 export interface Consequence {
@@ -62,6 +63,8 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'download-failed': suspendAndRetry,
   'signature-mismatch': { session: 'keep', segment: 'retry' },
   'pixel-mismatch': { session: 'remove', segment: 'retry' },
+  // Another orchestrator's result has been used already.
+  'result-refuted': suspendAndRetry,
 }
 
 /** Faults of an orchestrator that is away, cut off, failing or without transcoders: another node may take its place. */

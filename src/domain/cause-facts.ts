@@ -130,12 +130,6 @@ export interface CauseFacts {
   'recording-lost': { readonly store: string; readonly stream: string; readonly segments: number }
   /** An object store takes no segments, which are played from this node meanwhile. */
   'object-store-failing': { readonly store: string; readonly reason: string }
-  /** The webhook sets fields for what this gateway does not do. */
-  'auth-webhook-asks-too-much': {
-    readonly fields: readonly string[]
-    /** Whether such streams are refused; otherwise they are served without. */
-    readonly isRefused: boolean
-  }
 
   // An orchestrator.
   /** The webhook that lets gateways in gives no answer, or none that can be used. */

@@ -309,15 +309,6 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `the object store ${store} takes no segments (${reason}), so players get them from this node`,
     change: () => 'see what the store does, or correct -objectStore',
   },
-  'auth-webhook-asks-too-much': {
-    side: 'operator',
-    of: ['gateway'],
-    passesMs: PASSES_MS,
-    title: 'webhook for publishers asks for what is not supported',
-    says: ({ fields, isRefused }) =>
-      `the webhook of -authWebhookUrl sets ${fields.join(', ')}, which this gateway does not support yet, so such streams are ${isRefused ? 'refused' : 'served without'}`,
-    change: ({ fields }) => `leave ${fields.join(' and ')} out of the webhook’s answers`,
-  },
 
   'gateway-webhook-failing': {
     side: 'operator',

@@ -5,6 +5,7 @@ import type { CauseCode, Side } from './cause-facts.ts'
 import type { Cause } from './causes.ts'
 import type { Profile } from './rendition.ts'
 import type { ResendCause } from './resend.ts'
+import type { ResultFault } from './result-comparison.ts'
 import type { PricePerPixel } from './ticket.ts'
 import type { RefusalReason } from './ticket-state.ts'
 
@@ -21,7 +22,6 @@ export type NodeEvent =
   | RecordingEvent
   | SegmentEvent
   | SegmentTransferEvent
-  | VerificationEvent
   | PublishingEvent
   | RoundEvent
   | PeerEvent
@@ -164,6 +164,14 @@ export type StreamEvent =
       reason: string
     }
   | ({ kind: 'segment-tried' } & TriedSegment)
+  /** An untrusted orchestrator's result was compared with a trusted one's; `fault` is null where it passed. */
+  | {
+      kind: 'result-compared'
+      manifestId: string
+      sequence: bigint
+      orchestrator: string
+      fault: ResultFault | null
+    }
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string; reason: SwapReason }
 
@@ -316,21 +324,6 @@ export type SegmentTransferEvent =
   | { kind: 'segment-uploaded'; side: 'transcoder'; tookMs: number }
   /** A gateway has all renditions of a segment. */
   | { kind: 'segment-downloaded'; manifestId: string; orchestrator: string; tookMs: number }
-
-/** How a result of an untrusted orchestrator differs from that of a trusted one: in its pictures, or in its bytes. */
-export type VerificationFinding = 'pictures' | 'segment'
-
-/** Results of untrusted orchestrators that were compared with those of trusted ones. */
-export type VerificationEvent =
-  | { kind: 'fast-verification-done'; manifestId: string; orchestrator: string }
-  | {
-      kind: 'fast-verification-failed'
-      manifestId: string
-      orchestrator: string
-      found: VerificationFinding
-    }
-  /** A stream began, ended, took or lost an untrusted orchestrator: streams that are verified, and those that use one. */
-  | { kind: 'verified-streams-changed'; enabled: number; using: number }
 
 /** Where a gateway's events are published for other programs. */
 export const EVENT_QUEUES = ['amqp', 'kafka'] as const

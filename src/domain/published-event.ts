@@ -62,7 +62,7 @@ export function transcodeEvent(
 export const PUBLISHED_KINDS = [
   ...(['stream-judged', 'stream-begun', 'stream-ended', 'segment-tried', 'publisher-left'] as const),
   ...(['orchestrator-suspended', 'orchestrator-swapped', 'discovery-failed', 'payment-sent'] as const),
-  ...(['recording-lost', 'fast-verification-failed'] as const),
+  ...(['recording-lost', 'result-compared'] as const),
   ...(['problem-begun', 'problem-ended', 'setting-changed'] as const),
 ] as const
 

@@ -34,6 +34,10 @@ export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
     problem: () => core.env.causes.samples(core.settings.roles),
     max_sessions_total: () => one(parts.maxSessions),
     current_sessions_total: () => one(sessions()),
+    ...(gateway && {
+      fast_verification_enabled_current_sessions_total: () => one(gateway.gateway.comparing().wanted),
+      fast_verification_using_current_sessions_total: () => one(gateway.gateway.comparing().possible),
+    }),
     ...(chain && chainReadings(parts, chain, facts)),
     ...(chain && ticketReadings(parts, chain, facts)),
     ...(chain && priceReadings(parts, chain)),

@@ -213,4 +213,7 @@ const NO_MEDIA = {
     throw new Error('nothing is transcoded')
   },
   countPixels: async () => 0n,
+  fingerprint: async () => {
+    throw new Error('nothing is compared')
+  },
 } as unknown as Media

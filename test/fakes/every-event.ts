@@ -65,6 +65,11 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
       ...{ isDone: false, attempts: [{ orchestrator, address: sender, tookMs: 500, error: 'away' }] },
     },
   ],
+  'result-compared': [
+    { kind: 'result-compared', manifestId, sequence: 1n, orchestrator, fault: null },
+    { kind: 'result-compared', manifestId, sequence: 2n, orchestrator, fault: 'signature' },
+    { kind: 'result-compared', manifestId, sequence: 3n, orchestrator, fault: 'sound' },
+  ],
   'orchestrator-suspended': [{ kind: 'orchestrator-suspended', manifestId, orchestrator, reason: 'away' }],
   'orchestrator-swapped': [{ kind: 'orchestrator-swapped', manifestId, reason: 'slow' }],
   'stream-judged': [{ kind: 'stream-judged', outcome: 'allowed', tookMs: 120 }],
@@ -113,11 +118,6 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'recording-save-failed': [{ kind: 'recording-save-failed', manifestId, rendition: 'tiny', reason: 'away' }],
   'recording-lost': [{ kind: 'recording-lost', manifestId, segments: 2 }],
   'segment-downloaded': [{ kind: 'segment-downloaded', manifestId, orchestrator, tookMs: 30 }],
-  'fast-verification-done': [{ kind: 'fast-verification-done', manifestId, orchestrator }],
-  'fast-verification-failed': (['pictures', 'segment'] as const).map((found) => ({
-    ...{ kind: 'fast-verification-failed', manifestId, orchestrator, found },
-  })),
-  'verified-streams-changed': [{ kind: 'verified-streams-changed', enabled: 2, using: 1 }],
   'event-dropped': [
     { kind: 'event-dropped', queue: 'amqp', eventType: 'transcode' },
     { kind: 'event-dropped', queue: 'kafka', eventType: 'stream-begun' },

@@ -1,5 +1,6 @@
 import { type Capabilities, defaultCapabilities } from '../../src/domain/capabilities.ts'
 import type { Profile } from '../../src/domain/rendition.ts'
+import type { Fingerprint } from '../../src/domain/result-comparison.ts'
 import {
   type AuthToken,
   type InfoRequest,
@@ -26,6 +27,7 @@ import type { InputProbe } from '../../src/services/gateway/stream.ts'
 import type { Submission, SubmissionClient } from '../../src/services/gateway/submission.ts'
 import type { FakeOutsideStore } from './outside-store.ts'
 import { profileOf } from './profile.ts'
+import { signatureOf } from './signature.ts'
 
 /** How a gateway on chain weighs orchestrators, unless a test says otherwise. */
 export const WEIGHTS: SelectionWeights = {
@@ -103,6 +105,8 @@ export class FakeOrchestrator {
   saves: FakeOutsideStore | null = null
   /** The key that signs results; null for its own. */
   signWith: Uint8Array | null = null
+  /** The perceptual hash that it states for its renditions; null for none. */
+  signature: Uint8Array | null = signatureOf()
 
   constructor(url: string, number = 1) {
     this.url = url
@@ -141,6 +145,7 @@ export class FakeOrchestrator {
       }
       const url = `${this.url}/stream/${segment.authToken?.sessionId}/${name}/${segment.seq}.ts`
       this.files.set(url, bytes)
+      if (segment.calcPerceptualHash && this.signature) this.files.set(`${url}.phash`, this.signature)
       return { bytes, url }
     })
     const hash = resultHash(renditions.map(({ bytes }) => keccak256(bytes)))
@@ -152,7 +157,7 @@ export class FakeOrchestrator {
         renditions: renditions.map(({ bytes, url }) => ({
           url,
           pixels: BigInt(bytes.length) + this.lie,
-          perceptualHashUrl: '',
+          perceptualHashUrl: segment.calcPerceptualHash && this.signature ? `${url}.phash` : '',
         })),
         sig: this.onchain ? signHash(this.signWith ?? this.key, hash) : new Uint8Array(0),
       },
@@ -314,6 +319,15 @@ export class FakeMedia {
   async inspect(bytes: Uint8Array): Promise<Inspection> {
     if (this.fault) throw this.fault
     return { pixels: BigInt(bytes.length), sound: this.sound(new TextDecoder().decode(bytes)) }
+  }
+
+  /** Of each rendition, by its text; those that are not here differ in nothing. */
+  readonly fingerprints = new Map<string, Partial<Fingerprint> | Error>()
+
+  async fingerprint(bytes: Uint8Array): Promise<Fingerprint> {
+    const own = this.fingerprints.get(new TextDecoder().decode(bytes))
+    if (own instanceof Error) throw own
+    return { width: 256, height: 144, sound: new Uint8Array(0), signature: signatureOf(), ...own }
   }
 
   async countPixels(bytes: Uint8Array, _signal: AbortSignal, streamId?: string): Promise<bigint> {

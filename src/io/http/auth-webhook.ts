@@ -14,7 +14,6 @@ import {
   storeAt,
   streamConfigOf,
   streamFieldsOf,
-  UNSUPPORTED_FIELDS,
 } from './stream-config.ts'
 import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts'
 
@@ -146,19 +145,6 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
   }
 
   #grant(fields: StreamFields): StreamVerdict {
-    const { causes } = this.#needs
-    const asked = UNSUPPORTED_FIELDS.filter((name) => fields[name])
-    const stores = asked.filter((name) => name !== 'verificationFreq')
-    if (asked.length > 0) {
-      const facts = { fields: asked, isRefused: stores.length > 0 }
-      causes.met({ code: 'auth-webhook-asks-too-much', facts })
-    }
-    if (stores.length > 0) {
-      return {
-        kind: 'unusable',
-        reason: `the webhook sets ${stores.join(' and ')}, which is not supported yet`,
-      }
-    }
     let recording: RecordingGrant | undefined
     try {
       recording = recordingGrantOf(fields)

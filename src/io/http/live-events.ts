@@ -24,8 +24,7 @@ const FREQUENT: ReadonlySet<NodeEvent['kind']> = new Set([
   ...(['ticket-params-offered', 'segment-arrived', 'segment-done', 'segment-failed'] as const),
   ...(['segment-handed-over', 'segment-uploaded', 'segment-downloaded', 'segment-retried'] as const),
   ...(['segment-resent', 'segment-tried', 'attempt-failed', 'publisher-answered', 'publisher-left'] as const),
-  ...(['recording-saved', 'recording-save-failed', 'event-dropped', 'verified-streams-changed'] as const),
-  ...(['fast-verification-done', 'fast-verification-failed'] as const),
+  ...(['recording-saved', 'recording-save-failed', 'event-dropped', 'result-compared'] as const),
   ...(['problem-repeated', 'transcoders-changed', 'discovery-failed'] as const),
 ])
 

@@ -6,6 +6,7 @@ import { NODE_METRICS } from './metrics-node.ts'
 import { RECORDING_METRICS } from './metrics-recordings.ts'
 import { SEGMENT_METRICS } from './metrics-segments.ts'
 import { METRICS, UNCOUNTED } from './metrics-table.ts'
+import { VERIFICATION_METRICS } from './metrics-verification.ts'
 
 const FLAGS = { perStream: '-metricsPerStream', clientIp: '-metricsClientIP' } as const
 
@@ -34,9 +35,9 @@ and buckets, are the same here (docs/protocol/operations.md §6); the others fol
 ## Streams and segments
 
 ${table(SEGMENT_METRICS)}
-## Recordings, fast verification, events for other programs
+## Recordings, verification, events for other programs
 
-${table({ ...RECORDING_METRICS, ...EXTRA_METRICS })}
+${table({ ...RECORDING_METRICS, ...VERIFICATION_METRICS, ...EXTRA_METRICS })}
 ## Payments and tickets
 
 ${table(MONEY_METRICS)}

@@ -13,10 +13,12 @@ import { MONEY_METRICS } from './metrics-money.ts'
 import { NODE_METRICS } from './metrics-node.ts'
 import { RECORDING_METRICS } from './metrics-recordings.ts'
 import { SEGMENT_METRICS } from './metrics-segments.ts'
+import { VERIFICATION_METRICS } from './metrics-verification.ts'
 
 const ROWS = {
   ...SEGMENT_METRICS,
   ...RECORDING_METRICS,
+  ...VERIFICATION_METRICS,
   ...EXTRA_METRICS,
   ...MONEY_METRICS,
   ...NODE_METRICS,

@@ -21,8 +21,13 @@ test('presets come before profiles, and without either the gateway decides', () 
 
 test('per-segment fields are read too, and unknown ones are ignored', () => {
   assert.deepEqual(
-    parseStreamConfig('{"manifestID":"m","timeoutMultiplier":3,"forceSessionReinit":true,"detection":{}}'),
-    { manifestId: 'm', profiles: null, timeoutMultiplier: 3, forceSessionReinit: true },
+    parseStreamConfig(
+      '{"manifestID":"m","timeoutMultiplier":3,"forceSessionReinit":true,"verificationFreq":4,"detection":{}}',
+    ),
+    {
+      ...{ manifestId: 'm', profiles: null, timeoutMultiplier: 3, forceSessionReinit: true },
+      verificationFrequency: 4,
+    },
   )
   assert.equal(parseStreamConfig('{"manifestID":""}').manifestId, null)
 })
@@ -57,7 +62,7 @@ test('malformed and unsupported fields are refused by name', () => {
       '{"recordObjectStore":"s3://a:b@c/d"}',
       /recordObjectStore can only be set by the webhook of -authWebhookUrl/,
     ],
-    ['{"verificationFreq":3}', /verificationFreq is not supported/],
+    ['{"verificationFreq":-3}', /verificationFreq/],
   ]
   for (const [header, message] of table)
     assert.throws(() => parseStreamConfig(header), { code: 'bad-stream-config', message }, header)

@@ -37,9 +37,6 @@ export type StreamFields = z.infer<typeof schema>
 
 const spellings = new Map(Object.keys(schema.shape).map((name) => [name.toLowerCase(), name]))
 
-/** Fields that ask for what this gateway does not do. */
-export const UNSUPPORTED_FIELDS = ['verificationFreq'] as const
-
 /** What only a webhook may set: a publisher would have this gateway write wherever it likes. */
 const WEBHOOK_FIELDS = ['objectStore', 'recordObjectStore'] as const
 
@@ -56,8 +53,6 @@ export function parseStreamConfig(header: string): StreamConfig {
     throw malformed(messageOf(error))
   }
   const fields = json === null ? {} : streamFieldsOf(json)
-  const unsupported = UNSUPPORTED_FIELDS.find((name) => fields[name])
-  if (unsupported) throw malformed(`${unsupported} is not supported by this gateway`)
   const reserved = WEBHOOK_FIELDS.find((name) => fields[name])
   if (reserved) throw malformed(`${reserved} can only be set by the webhook of -authWebhookUrl`)
   try {
@@ -96,6 +91,7 @@ export function streamConfigOf(fields: Partial<StreamFields>): StreamConfig {
     profiles: profilesOf(fields.presets ?? [], fields.profiles ?? null),
     timeoutMultiplier: fields.timeoutMultiplier ?? 1,
     forceSessionReinit: fields.forceSessionReinit ?? false,
+    ...(fields.verificationFreq && { verificationFrequency: fields.verificationFreq }),
   }
 }
 

@@ -16,6 +16,7 @@ import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Recorder, Recording } from '../recordings/recorder.ts'
 import { EndedStreams, GRACE_MS } from './ended-streams.ts'
+import { FastVerification, type RefutedResults, type RenditionInspector } from './fast-verification.ts'
 import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
 import { NoSessions, type PayingView } from './no-sessions.ts'
 import type { Outlets } from './outlets.ts'
@@ -24,7 +25,7 @@ import { type Publication, Publishers } from './publishers.ts'
 import { ResultStore } from './result-store.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork } from './segment-work.ts'
-import type { Directory, OrchestratorFacts } from './session-pool.ts'
+import type { Directory, OrchestratorFacts } from './session-needs.ts'
 import { type SessionEnder, StreamSessions } from './sessions.ts'
 import { type InputProbe, SOURCE, Stream } from './stream.ts'
 import { StreamAdmissions, type StreamAuthority, type StreamGrant, sharedUrl } from './stream-authority.ts'
@@ -59,6 +60,8 @@ export interface StreamConfig {
   readonly timeoutMultiplier: number
   /** For this segment only. */
   readonly forceSessionReinit: boolean
+  /** One result in so many is compared with a trusted orchestrator's; absent or 0 for none. */
+  readonly verificationFrequency?: number
 }
 
 /** One segment as it was pushed, or cut from what a publisher sends over RTMP. */
@@ -104,6 +107,8 @@ export interface InputMedia {
   countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
   /** Decodes a rendition, its sound too. Throws as `countPixels` does. */
   inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection>
+  /** Throws as `countPixels`. */
+  fingerprint: RenditionInspector['fingerprint']
 }
 
 /** Settings of the gateway (gateway.md §1). */
@@ -145,6 +150,8 @@ export interface GatewayNeeds {
   readonly paying?: PayingView | null
   /** What records streams; absent or null where nothing does. */
   readonly recorder?: Pick<Recorder, 'begin'> | null
+  /** Where results that were refuted are kept; null or absent: nowhere. */
+  readonly refuted?: RefutedResults | null
 }
 
 /** Accepts segments of streams and returns their renditions; tries another orchestrator if one fails. */
@@ -185,7 +192,9 @@ export class Gateway implements Service {
     const { causes = noCauses, paying = null } = needs
     const noSessions = new NoSessions({ foundAt }, { causes, paying })
     this.#noSessions = noSessions
-    this.#tries = new SegmentTries(options, { work, noSessions, clock, log, events })
+    const { dice, media, refuted = null } = needs
+    const comparison = new FastVerification({ work, media, dice, log, events, refuted })
+    this.#tries = new SegmentTries(options, { work, comparison, noSessions, clock, log, events })
   }
 
   async start(scope: Scope): Promise<void> {
@@ -323,6 +332,12 @@ export class Gateway implements Service {
     }))
   }
 
+  /** How many streams want results compared, and how many of them have the orchestrators for it. */
+  comparing(): { readonly wanted: number; readonly possible: number } {
+    const wanted = [...this.#streams.values()].filter((stream) => stream.verificationFrequency > 0)
+    return { wanted: wanted.length, possible: wanted.filter(({ sessions }) => sessions.canCompare).length }
+  }
+
   #played(manifestId: string): Stream | null {
     return this.#streams.get(manifestId) ?? this.#ended.get(manifestId)
   }
@@ -377,7 +392,9 @@ export class Gateway implements Service {
     if (profiles.some(({ name }) => name === SOURCE)) {
       throw new GatewayError('stream-refused', `a rendition cannot be named "${SOURCE}": the input is`)
     }
-    const capabilities = this.#capabilities(profiles, input, segment.isPublished !== true)
+    const perceptualHash = terms.verificationFrequency > 0
+    const push = segment.isPublished !== true
+    const capabilities = this.#capabilities(profiles, input, { push, perceptualHash })
     const session = segment.isPublished ? this.#publishers.externalIdOf(externalId) : externalId
     const recording =
       this.#needs.recorder?.begin(session, manifestId, grant?.recording?.store ?? null) ?? null
@@ -398,13 +415,17 @@ export class Gateway implements Service {
     )
   }
 
-  #capabilities(profiles: readonly Profile[], input: InputProbe, push: boolean): Capabilities {
+  #capabilities(
+    profiles: readonly Profile[],
+    input: InputProbe,
+    kind: { readonly push: boolean; readonly perceptualHash: boolean },
+  ): Capabilities {
     try {
       return jobCapabilities({
         profiles,
         inputCodec: input.videoCodec,
         pixelFormat: input.pixelFormat,
-        push,
+        ...kind,
         minVersion: this.#options.minOrchestratorVersion,
       })
     } catch (error) {
@@ -500,6 +521,7 @@ export class Gateway implements Service {
       timeoutMultiplier: segment.config?.timeoutMultiplier ?? stream.timeoutMultiplier,
       clientIp,
       store: stream.outlet && new ResultStore(stream.outlet),
+      verificationFrequency: stream.verificationFrequency,
     }
     const renditions = await this.#tries.transcode(stream, job, signal)
     stream.signal.throwIfAborted()

@@ -8,7 +8,7 @@ import { wordsOfSkipped } from '../../domain/skipped-words.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { PayingView } from './no-sessions.ts'
 import { checkOrchestrators } from './orchestrator-check.ts'
-import type { Directory } from './session-pool.ts'
+import type { Directory } from './session-needs.ts'
 
 const ETHER = 10n ** 18n
 const { signal } = new AbortController()

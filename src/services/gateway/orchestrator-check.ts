@@ -7,7 +7,7 @@ import type { Address } from '../../lib/crypto.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Found } from './discovery.ts'
 import type { PayingView } from './no-sessions.ts'
-import type { Directory } from './session-pool.ts'
+import type { Directory } from './session-needs.ts'
 import { priceOf } from './skipped-offers.ts'
 
 /** More than a search asks. */

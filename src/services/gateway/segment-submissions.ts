@@ -184,7 +184,8 @@ export class SegmentSubmissions {
       durationMs: Math.trunc(job.durationMs),
       capabilities: job.capabilities,
       authToken,
-      calcPerceptualHash: false,
+      // Asked for with every segment, so that an orchestrator cannot tell which one is compared.
+      calcPerceptualHash: job.verificationFrequency > 0,
       storage: job.store?.grantFor(job, session.info) ?? [],
       clip: job.clip,
       forceSessionReinit: job.forceSessionReinit,

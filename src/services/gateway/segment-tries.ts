@@ -12,11 +12,12 @@ import { skippedFor } from '../../domain/skipped-offer.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import type { ChosenResult, FastVerification } from './fast-verification.ts'
 import { GatewayError } from './gateway-error.ts'
 import type { NoSessions } from './no-sessions.ts'
 import { PixelMismatch, type SegmentJob, type SegmentResult, type SegmentWork } from './segment-work.ts'
 import type { Assignment, Session } from './session.ts'
-import { SEARCH_AGAIN_MS } from './sessions.ts'
+import { SEARCH_AGAIN_MS, type Selection, type StreamSessions } from './sessions.ts'
 import type { Stream } from './stream.ts'
 
 /** A stream without orchestrators searches for this long after a segment arrives. */
@@ -27,6 +28,7 @@ const RECOVERY_MS = 1_000
 /** What the tries of a segment work with. */
 export interface SegmentTriesNeeds {
   readonly work: SegmentWork
+  readonly comparison: FastVerification
   readonly noSessions: NoSessions
   readonly clock: Clock
   readonly log: Log
@@ -99,26 +101,37 @@ export class SegmentTries {
     const { manifestId, sequence, durationMs } = job
     const { sessions } = stream
     const started = clock.now()
-    const mismatches: PixelMismatch['result'][] = []
+    const failedResults: (PixelMismatch['result'] & { readonly session: Session })[] = []
     const unable = new Set<string>()
     /** Orchestrators whose result was lost, as with a node that goes down before it is fetched. */
     const lost = new Set<string>()
     const signals = { stream: stream.signal, publisher: signal }
-    let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
+    let failure: Failure = null
     let wasAway = false
     let toldAttempt = 1
-    for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
+    let attempt = 1
+    let sinceMs = started
+    const note = ({ session: { info, key } }: Assignment, error: string | null) =>
+      story.attempts.push({ orchestrator: key, address: info.address, error, tookMs: clock.now() - sinceMs })
+    const fail = async (assignment: Assignment, error: unknown) => {
+      note(assignment, messageOf(error))
+      const { session } = assignment
+      const isLost = error instanceof AttemptError && error.details.isResultLost === true
+      const keeps = isLost && !lost.has(session.key) && attempt < this.#maxAttempts
+      if (isLost) lost.add(session.key)
+      failure = await this.#settleFailure(stream, job, assignment, { error, keeps })
+      if (failure.fault === 'unable') unable.add(session.key)
+      if (error instanceof PixelMismatch) failedResults.push({ ...error.result, session })
+    }
+    for (; attempt <= this.#maxAttempts; attempt++) {
       // A publisher may leave once it has sent its segment: further attempts are made only while it waits (gateway.md
       // §3).
       if (attempt > 1 && signal.aborted)
         throw new GatewayError('segment-failed', 'cancelled: the client went away', { failure: 'cancelled' })
       wasAway ||= sessions.areAway
-      const patienceMs = this.#patienceMs(failure?.fault ?? null, { wasAway, job, sinceMs: started })
-      const assignment =
-        patienceMs === null
-          ? sessions.select(durationMs)
-          : await sessions.selectPatiently(durationMs, patienceMs, unable)
-      if (assignment === null) {
+      const patienceMs = this.#patienceMs(faultOf(failure), { wasAway, job, sinceMs: started })
+      const selected = await this.#select(job, sessions, { patienceMs, unable })
+      if (selected === null) {
         story.attempts.push({ orchestrator: '', address: null, tookMs: 0, error: null })
         const causes = await this.#needs.noSessions.explain(manifestId, sessions)
         throw new GatewayError('no-sessions', 'No sessions available', {
@@ -126,62 +139,81 @@ export class SegmentTries {
           failure: 'no-orchestrators',
         })
       }
-      const { session } = assignment
-      const transcoder = session.key
-      const sinceMs = clock.now()
-      const note = (error: string | null) =>
-        story.attempts.push({
-          ...{ orchestrator: transcoder, address: session.info.address, error },
-          tookMs: clock.now() - sinceMs,
-        })
       if (attempt > toldAttempt) {
         toldAttempt = attempt
         events.tell({ kind: 'segment-retried', manifestId, sequence, attempt })
       }
-      try {
-        const result = await this.#work.attempt(job, assignment, sessions, signals)
-        sessions.complete(assignment, result.latencyScore)
-        note(null)
+      sinceMs = clock.now()
+      const made = await this.#attempt(job, selected, { sessions, signals, fail })
+      if (made) {
+        note(made.assignment, null)
         this.#needs.noSessions.settled(manifestId)
-        this.#tellDone(job, session, result, { attempts: attempt, tookMs: clock.now() - started })
+        const { assignment, isCompared, result } = made
+        const facts = {
+          attempts: attempt,
+          tookMs: clock.now() - started,
+          ...(isCompared && { isVerified: true }),
+        }
+        this.#tellDone(job, assignment.session, result, facts)
         return result.renditions
-      } catch (error) {
-        note(messageOf(error))
-        const isLost = error instanceof AttemptError && error.details.isResultLost === true
-        const keeps = isLost && !lost.has(transcoder) && attempt < this.#maxAttempts
-        if (isLost) lost.add(transcoder)
-        failure = await this.#settleFailure(stream, job, assignment, { error, keeps })
-        if (failure.fault === 'unable') unable.add(transcoder)
-        if (
-          failure.fault === 'unsent' &&
-          sessions.areAway &&
-          clock.now() < started + segmentLimitMs(durationMs)
-        ) {
-          // Not an attempt: the only orchestrator may be restarting.
-          attempt--
-          story.attempts.pop()
-          await clock.sleep(SEARCH_AGAIN_MS, stream.signal).catch(() => {})
-        }
-        if (error instanceof PixelMismatch) {
-          mismatches.push(error.result)
-          const madeDo = bestFailedResult(mismatches)
-          if (madeDo) {
-            const facts = { attempts: attempt, tookMs: clock.now() - started, isVerified: false }
-            this.#tellDone(job, session, madeDo, facts)
-            this.#needs.log.warn('every result failed verification, serving the best of them', {
-              manifestId,
-              sequence,
-            })
-            return madeDo.renditions
-          }
-        }
+      }
+      const isEarly = clock.now() < started + segmentLimitMs(durationMs)
+      if (faultOf(failure) === 'unsent' && sessions.areAway && isEarly) {
+        // Not an attempt: the only orchestrator may be restarting.
+        attempt--
+        story.attempts.pop()
+        await clock.sleep(SEARCH_AGAIN_MS, stream.signal).catch(() => {})
+      }
+      const madeDo = bestFailedResult(failedResults)
+      if (madeDo) {
+        const facts = { attempts: attempt, tookMs: clock.now() - started, isVerified: false }
+        this.#tellDone(job, madeDo.session, madeDo, facts)
+        this.#needs.log.warn('every result failed verification, serving the best of them', {
+          manifestId,
+          sequence,
+        })
+        return madeDo.renditions
       }
     }
     const causes = await this.#needs.noSessions.explain(manifestId, sessions)
-    throw new GatewayError('segment-refused', `hit max transcode attempts: ${failure?.reason ?? ''}`, {
+    throw new GatewayError('segment-refused', `hit max transcode attempts: ${reasonOf(failure)}`, {
       causes,
       failure: 'max-attempts',
     })
+  }
+
+  /** The sessions that the segment goes to now; null if there is none. */
+  async #select(
+    { durationMs, verificationFrequency }: SegmentJob,
+    sessions: StreamSessions,
+    { patienceMs, unable }: { readonly patienceMs: number | null; readonly unable: ReadonlySet<string> },
+  ): Promise<Selection | null> {
+    const compared =
+      verificationFrequency > 0 ? sessions.selectToCompare(durationMs, verificationFrequency) : null
+    if (compared) return compared
+    const first =
+      patienceMs === null
+        ? sessions.select(durationMs)
+        : await sessions.selectPatiently(durationMs, patienceMs, unable)
+    return first && { first, others: [] }
+  }
+
+  /** Null if it failed, which `fail` was told. */
+  async #attempt(
+    job: SegmentJob,
+    { first, others }: Selection,
+    context: Parameters<FastVerification['attempt']>[2],
+  ): Promise<ChosenResult | null> {
+    if (others.length > 0) return this.#needs.comparison.attempt(job, [first, ...others], context)
+    const { fail, sessions, signals } = context
+    try {
+      const result = await this.#work.attempt(job, first, sessions, signals)
+      sessions.complete(first, result.latencyScore)
+      return { assignment: first, result, isCompared: false }
+    } catch (error) {
+      await fail(first, error)
+      return null
+    }
   }
 
   #tellDone(
@@ -265,4 +297,15 @@ export class SegmentTries {
     }
     return { fault, reason }
   }
+}
+
+/** What the last attempt failed with; it is set where the compiler does not see it. */
+type Failure = { readonly fault: AttemptFault; readonly reason: string } | null
+
+function faultOf(failure: Failure): AttemptFault | null {
+  return failure?.fault ?? null
+}
+
+function reasonOf(failure: Failure): string {
+  return failure?.reason ?? ''
 }

@@ -32,6 +32,9 @@ const REFRESH_TIMEOUT_MS = 2_500
 /** Reported pixels that this node did not count are believed up to this many times the estimate. */
 const UNCOUNTED_FACTOR = 4n
 
+/** The largest perceptual hash that is fetched: of five minutes at several hundred frames a second. */
+const MAX_SIGNATURE_BYTES = 8_000_000
+
 /** Decodes video and counts its pixels. */
 export interface PixelCounter {
   /**
@@ -58,6 +61,8 @@ export interface SegmentJob {
   readonly clientIp: string | null
   /** Where orchestrators may save its results; null or absent: at themselves. */
   readonly store?: ResultStore | null
+  /** One result in so many is compared with a trusted orchestrator's (gateway.md §8); 0 for none. */
+  readonly verificationFrequency: number
 }
 
 /** The result of one attempt. */
@@ -71,6 +76,15 @@ export interface SegmentResult {
   readonly latencyScore: number
   /** From the orchestrator's first answer to its result, in ms. */
   readonly transcodeMs: number
+  /** Fetches the perceptual hash that the orchestrator states for a rendition. Rejects if it states none. */
+  signatureOf(index: number, signal: AbortSignal): Promise<Uint8Array>
+}
+
+/** A result whose orchestrator is not judged yet. */
+export interface UnsettledResult {
+  readonly result: SegmentResult
+  /** To be called once: whether the work counts as delivered. */
+  settle(isGood: boolean): void
 }
 
 /**
@@ -123,14 +137,25 @@ export class SegmentWork {
     sessions: StreamSessions,
     signals: WorkSignals,
   ): Promise<SegmentResult> {
+    const { result, settle } = await this.attemptToCompare(job, assignment, sessions, signals)
+    settle(true)
+    return result
+  }
+
+  /** As `attempt`, for a result that is compared with others before it counts as delivered. */
+  async attemptToCompare(
+    job: SegmentJob,
+    assignment: Assignment,
+    sessions: StreamSessions,
+    signals: WorkSignals,
+  ): Promise<UnsettledResult> {
     const { session } = assignment
     const signal = signals.stream
     await this.#prepare(job, session, sessions, signal)
     const shown = await this.#submissions.stage(job, session)
     try {
       const result = await this.#work(job, session, { sessions, shown, signals })
-      shown.staged.settled(result.delivered)
-      return result
+      return { result, settle: (isGood) => shown.staged.settled(isGood ? result.delivered : 0n) }
     } catch (error) {
       shown.staged.settled(await this.#deliveredDespite(error, job, { staged: shown.staged, signal }))
       throw error
@@ -170,7 +195,10 @@ export class SegmentWork {
       ...{ kind: 'segment-downloaded', manifestId: job.manifestId, orchestrator: session.key },
       tookMs: this.#needs.clock.now() - fetchedFromMs,
     })
-    const outcome = { renditions: bytes, pixels, latencyScore: score, transcodeMs }
+    const outcome = {
+      ...{ renditions: bytes, pixels, latencyScore: score, transcodeMs },
+      signatureOf: (index: number, until: AbortSignal) => this.#signature(renditions[index]!, sentTo, until),
+    }
     const { verifier } = this.#needs
     if (verifier && !isSigned(info ?? session.info, bytes, sig))
       throw new AttemptError('signature-mismatch', 'PM Check Failed')
@@ -269,6 +297,15 @@ export class SegmentWork {
       const options = { cause: error, details: { isResultLost: true } }
       throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), options)
     }
+  }
+
+  async #signature(
+    { perceptualHashUrl: url }: RenditionResult,
+    { reach, transcoder: base }: OrchestratorInfo,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (url === '') throw new AttemptError('bad-answer', 'no perceptual hash in the result')
+    return this.#needs.client.fetchRendition(url, { base, reach, maxBytes: MAX_SIGNATURE_BYTES }, signal)
   }
 
   /** The pixels that a failed attempt delivered anyway; null if it says nothing about the orchestrator. */

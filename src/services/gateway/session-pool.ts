@@ -1,14 +1,7 @@
-import type { Capabilities } from '../../domain/capabilities.ts'
 import type { SwapReason } from '../../domain/events.ts'
 import { afterRenewal, afterResult } from '../../domain/offer.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
-import {
-  affordable,
-  chooseSession,
-  GOOD_LATENCY_SCORE,
-  mayTakeAnother,
-  type SelectionWeights,
-} from '../../domain/selection.ts'
+import { affordable, chooseSession, GOOD_LATENCY_SCORE, mayTakeAnother } from '../../domain/selection.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import {
   lasting,
@@ -20,15 +13,11 @@ import {
   type Suspensions,
   suspend,
 } from '../../domain/suspension.ts'
-import type { Clock } from '../../lib/clock.ts'
-import type { Address } from '../../lib/crypto.ts'
-import type { Dice } from '../../lib/dice.ts'
 import { isAbort } from '../../lib/errors.ts'
-import type { Log } from '../../lib/log.ts'
-import type { Found, Search } from './discovery.ts'
+import type { Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
-import type { Payer } from './payer.ts'
 import { type Assignment, assignmentsOf, type Session, scoreOf } from './session.ts'
+import type { SessionPoolNeeds, SessionsOptions } from './session-needs.ts'
 import { priceOf, SkippedOffers } from './skipped-offers.ts'
 
 /** A pool that has all its orchestrators searches for further nodes behind them at most this often. */
@@ -42,39 +31,6 @@ const MAX_SESSIONS_OF_ONE = 8
 const NO_URLS: ReadonlySet<string> = new Set()
 
 type MutableSession = { -readonly [Field in keyof Session]: Session[Field] }
-
-/** Finds orchestrators. */
-export interface Directory {
-  size(trust: Trust): Promise<number>
-  find(search: Search, signal: AbortSignal): Promise<readonly Found[]>
-}
-
-/** Facts that count in the choice of an orchestrator. */
-export interface OrchestratorFacts {
-  stakeOf(recipient: Address): bigint
-  /** Null when no performance scores are loaded. */
-  perfScoreOf(recipient: Address): number | null
-}
-
-/** What a pool of sessions needs. */
-export interface SessionPoolNeeds {
-  readonly directory: Directory
-  readonly payer: Payer
-  readonly facts: OrchestratorFacts
-  readonly clock: Clock
-  readonly dice: Dice
-  readonly log: Log
-  /** Called when an orchestrator is suspended. */
-  suspended(event: { orchestrator: string; reason: string }): void
-  /** Called when a segment goes to a different session than its predecessor. */
-  swapped(reason: SwapReason): void
-}
-
-/** How sessions are chosen; with `weights` null (offchain) the first that answered comes first. */
-export interface SessionsOptions {
-  readonly weights: SelectionWeights | null
-  readonly capabilities: Capabilities
-}
 
 /** The sessions of one stream with orchestrators of one trust. */
 export class SessionPool {
@@ -163,14 +119,34 @@ export class SessionPool {
     if (!session) return null
     if (left !== null && left.key !== session.key) this.#needs.swapped(left.reason)
     this.#lost = null
-    const assignment: Assignment = { session, startedMs: this.#needs.clock.now(), durationMs }
-    session.state = {
-      kind: 'busy',
-      score: scoreOf(session),
-      assignments: [...assignmentsOf(session), assignment],
-    }
     this.#lastUsed = session
-    return assignment
+    return this.#assign(session, durationMs)
+  }
+
+  /** Assigns a segment to one more session that is idle and not in `except`, to compare its result; null when none is. */
+  selectAnother(durationMs: number, except: ReadonlySet<string> = NO_URLS): Assignment | null {
+    if (this.#signal.aborted) return null
+    this.#leaveOutOverpaid()
+    const session = this.#choose(except)
+    return session && this.#assign(session, durationMs)
+  }
+
+  /** The next segment goes to this session, as if it had had the last one. */
+  prefer(preferred: Session): void {
+    const session = preferred as MutableSession
+    if (session.state.kind === 'ended' || session === this.#lastUsed) return
+    if (this.#lost) this.#needs.swapped(this.#lost.reason)
+    this.#lost = null
+    this.#lastUsed = session
+  }
+
+  /** Ends a session that did its work and is not needed; false if it has other segments. */
+  dismiss(assignment: Assignment): boolean {
+    const session = assignment.session as MutableSession
+    const isNeeded = assignmentsOf(session).length > 1
+    if (!isNeeded) this.#end(session, 'another session is used', false)
+    this.finish(assignment, null)
+    return !isNeeded
   }
 
   finish(assignment: Assignment, score: number | null): void {
@@ -376,6 +352,16 @@ export class SessionPool {
     } finally {
       this.#skipped.endSearch(this.#suspensions)
     }
+  }
+
+  #assign(session: MutableSession, durationMs: number): Assignment {
+    const assignment: Assignment = { session, startedMs: this.#needs.clock.now(), durationMs }
+    session.state = {
+      kind: 'busy',
+      score: scoreOf(session),
+      assignments: [...assignmentsOf(session), assignment],
+    }
+    return assignment
   }
 
   #sessionsOf(from: string): number {

@@ -12,7 +12,7 @@ import { Rational } from '../../lib/rational.ts'
 import type { Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
 import type { Assignment } from './session.ts'
-import type { Directory } from './session-pool.ts'
+import type { Directory } from './session-needs.ts'
 import { StreamSessions } from './sessions.ts'
 
 const job = jobCapabilities({ profiles: [], push: true })

@@ -1,7 +1,9 @@
+import { isComparedAgain } from '../../domain/result-comparison.ts'
 import type { AuthToken, OrchestratorInfo, Reach } from '../../domain/segment.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import type { Assignment, Session } from './session.ts'
-import { SessionPool, type SessionPoolNeeds, type SessionsOptions } from './session-pool.ts'
+import type { SessionPoolNeeds, SessionsOptions } from './session-needs.ts'
+import { SessionPool } from './session-pool.ts'
 
 /** A stream that lost its orchestrators searches again after this time. */
 export const SEARCH_AGAIN_MS = 250
@@ -14,6 +16,12 @@ export interface SessionEnder {
     options: { reach?: Reach | undefined },
     signal: AbortSignal,
   ): Promise<void>
+}
+
+/** The sessions that a segment goes to at once: `others` do it too, so that results can be compared. */
+export interface Selection {
+  readonly first: Assignment
+  readonly others: readonly Assignment[]
 }
 
 /** What the sessions of a stream need. */
@@ -29,6 +37,8 @@ export class StreamSessions {
   readonly #pools: readonly SessionPool[]
   readonly #needs: SessionsNeeds
   readonly #ended = new AbortController()
+  /** The one whose result passed the last comparison. */
+  #proven: Session | null = null
 
   constructor(options: SessionsOptions, needs: SessionsNeeds) {
     this.#needs = needs
@@ -78,6 +88,35 @@ export class StreamSessions {
     }
   }
 
+  /**
+   * Assigns a segment to an untrusted session, and mostly to another one and a trusted one too, whose results are compared
+   * (gateway.md §8). A session that passed a comparison is used alone, except once in `frequency` segments. Null when no
+   * untrusted one is free. It never waits.
+   */
+  selectToCompare(durationMs: number, frequency: number): Selection | null {
+    for (const pool of this.#pools) pool.refreshIfWanted()
+    const [untrusted, trusted] = this.#pools as [SessionPool, SessionPool]
+    const first = untrusted.select(durationMs)
+    if (!first) return null
+    const isAlone = first.session === this.#proven && !isComparedAgain(frequency, this.#needs.dice.fraction())
+    const referee = isAlone ? null : trusted.selectAnother(durationMs)
+    if (!referee) return { first, others: [] }
+    const second = untrusted.selectAnother(durationMs, new Set([first.session.key]))
+    return { first, others: second ? [second, referee] : [referee] }
+  }
+
+  /** Uses the session of a result that passed a comparison for the next segments. */
+  prove(session: Session): void {
+    this.#proven = session
+    this.#poolOf(session).prefer(session)
+  }
+
+  /** Ends a session that was only compared, unless it has other segments, and tells its orchestrator. */
+  dismiss(assignment: Assignment): void {
+    const { session } = assignment
+    if (this.#poolOf(session).dismiss(assignment)) void this.#tellEnd(session, this.#ended.signal)
+  }
+
   /** Records that the segment was transcoded, with its latency score. */
   complete(assignment: Assignment, score: number): void {
     this.#poolOf(assignment.session).finish(assignment, score)
@@ -123,6 +162,11 @@ export class StreamSessions {
     return this.#pools.reduce((sum, { size }) => sum + size, 0)
   }
 
+  /** Whether there are orchestrators of both kinds, so that results can be compared. */
+  get canCompare(): boolean {
+    return this.#pools.every((pool) => pool.size > 0)
+  }
+
   /** All current sessions. */
   get all(): readonly Session[] {
     return this.#pools.flatMap((pool) => pool.all)
@@ -133,19 +177,16 @@ export class StreamSessions {
     this.#ended.abort()
     const sessions = this.all
     for (const pool of this.#pools) pool.clear()
-    await Promise.all(
-      sessions.map(async ({ info }) => {
-        if (info.authToken === null) return
-        try {
-          await this.#needs.client.endSession(info.transcoder, info.authToken, { reach: info.reach }, signal)
-        } catch (error) {
-          this.#needs.log.debug('could not tell an orchestrator that its stream ended', {
-            transcoder: info.transcoder,
-            error,
-          })
-        }
-      }),
-    )
+    await Promise.all(sessions.map((session) => this.#tellEnd(session, signal)))
+  }
+
+  async #tellEnd({ info: { authToken, reach, transcoder } }: Session, signal: AbortSignal): Promise<void> {
+    if (authToken === null) return
+    try {
+      await this.#needs.client.endSession(transcoder, authToken, { reach }, signal)
+    } catch (error) {
+      this.#needs.log.debug('could not tell an orchestrator that its stream ended', { transcoder, error })
+    }
   }
 
   #pick(durationMs: number, except?: ReadonlySet<string>): Assignment | null {

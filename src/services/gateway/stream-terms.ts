@@ -16,6 +16,8 @@ export interface StreamTerms {
   readonly profiles: readonly Profile[] | null
   /** For the stream's segments whose publisher sets none. */
   readonly timeoutMultiplier: number
+  /** One result in so many is compared with a trusted orchestrator's; 0 for none. A webhook alone decides, if there is one. */
+  readonly verificationFrequency: number
   readonly sessionId: string | null
   /** Where its segments are saved for players; null for the gateway's own. */
   readonly objectStore: StoreAddress | null
@@ -42,6 +44,7 @@ export function termsOf(
     manifestId,
     profiles: header?.profiles ?? grant?.config.profiles ?? null,
     timeoutMultiplier: grant?.config.timeoutMultiplier ?? 1,
+    verificationFrequency: (grant ? grant.config : header)?.verificationFrequency ?? 0,
     sessionId: grant?.sessionId ?? null,
     objectStore: grant?.objectStore ?? null,
     streamId: grant?.streamId ?? manifestId,

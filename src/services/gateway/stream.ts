@@ -51,6 +51,8 @@ export class Stream {
   readonly capabilities: Capabilities
   /** For segments whose publisher sets none. */
   readonly timeoutMultiplier: number
+  /** One result in so many is compared with a trusted orchestrator's; 0 for none. */
+  readonly verificationFrequency: number
   readonly sessions: StreamSessions
   /** Resolves when the first search for orchestrators has ended. */
   readonly opened: Promise<void>
@@ -73,6 +75,7 @@ export class Stream {
       profiles: readonly Profile[]
       capabilities: Capabilities
       timeoutMultiplier: number
+      verificationFrequency: number
       sourceResolution: string
       nowMs: number
     },
@@ -89,6 +92,7 @@ export class Stream {
     this.profiles = description.profiles
     this.capabilities = description.capabilities
     this.timeoutMultiplier = description.timeoutMultiplier
+    this.verificationFrequency = description.verificationFrequency
     this.sessions = needs.sessions
     this.outlet = needs.outlet ?? null
     this.#store = needs.store

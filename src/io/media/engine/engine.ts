@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../../domain/media-abilities.ts'
+import type { Fingerprint } from '../../../domain/result-comparison.ts'
 import type { Inspection } from '../../../domain/sound-state.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { abortError, messageOf } from '../../../lib/errors.ts'
@@ -179,17 +180,29 @@ export class MediaEngine implements Service, Transcoder {
    * BusyError when no worker was free in time, with MediaError for what cannot be decoded.
    */
   async countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint> {
-    const origin = streamId === undefined ? null : { sessionId: streamId }
-    const options = { job: null, origin, deadlineMs: COUNT_DEADLINE_MS, signal }
-    const count = () => this.#do('count pixels', bytes, options)
-    // The worker may have died of something else: no orchestrator loses its session over that.
-    return await count().catch((error) => (isDeath(error) && !origin ? count() : Promise.reject(error)))
+    if (streamId === undefined) return this.#lookAt('count pixels', bytes, signal)
+    const options = { job: null, origin: { sessionId: streamId }, deadlineMs: COUNT_DEADLINE_MS, signal }
+    return await this.#do('count pixels', bytes, options)
   }
 
   /** Decodes a rendition, its sound too. Rejects as `countPixels` does. */
-  async inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection> {
+  inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection> {
+    return this.#lookAt('inspect', bytes, signal)
+  }
+
+  /** Decodes a rendition and describes what it shows and sounds like. Rejects as `countPixels` does. */
+  fingerprint(bytes: Uint8Array, signal: AbortSignal): Promise<Fingerprint> {
+    return this.#lookAt('fingerprint', bytes, signal)
+  }
+
+  /** Tries twice: the worker may have died of something else, over which no orchestrator loses its session. */
+  async #lookAt<Kind extends 'count pixels' | 'inspect' | 'fingerprint'>(
+    kind: Kind,
+    bytes: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Answer<Kind>> {
     const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
-    const look = () => this.#do('inspect', bytes, options)
+    const look = () => this.#do(kind, bytes, options)
     return await look().catch((error) => (isDeath(error) ? look() : Promise.reject(error)))
   }
 

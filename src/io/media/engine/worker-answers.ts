@@ -8,6 +8,8 @@ const MAX_FRAMES = 300_000
 /** The largest rendition, and the largest signature, that is taken from a worker. */
 const MAX_RENDITION_BYTES = 300_000_000
 const MAX_HASH_BYTES = 16_000_000
+/** Hashes of the packets of sound of the longest segment. */
+const MAX_SOUND_BYTES = 1_000_000
 /** Names of codecs and formats. */
 const MAX_NAME_CHARS = 100
 /** Why something failed. */
@@ -61,6 +63,12 @@ export const answers = {
   }),
   'count pixels': pixels,
   inspect: z.object({ pixels, sound: z.enum(SOUND_STATES) }),
+  fingerprint: z.object({
+    width: countUpTo(MAX_SIDE),
+    height: countUpTo(MAX_SIDE),
+    signature: bytesUpTo(MAX_HASH_BYTES),
+    sound: bytesUpTo(MAX_SOUND_BYTES),
+  }),
   'try out': z.object({
     device: name.nullable(),
     capabilities: z.array(countUpTo(MAX_INT32)).max(MAX_LISTED).readonly(),

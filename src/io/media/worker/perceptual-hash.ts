@@ -18,12 +18,13 @@ export class PerceptualHash implements Disposable {
   readonly #out = new Frame()
 
   /** `unit` is the muxer's time base, which is part of the signature. */
-  constructor(size: Size, unit: TimeBase) {
+  constructor(size: Size, unit: TimeBase, pixelFormat = 'yuv420p') {
     this.size = size
     this.#out.alloc()
     this.#graph.alloc()
     try {
-      const source = `buffer@in=video_size=${size.width}x${size.height}:pix_fmt=yuv420p:time_base=${unit.num}/${unit.den}`
+      const kind = `video_size=${size.width}x${size.height}:pix_fmt=${pixelFormat}`
+      const source = `buffer@in=${kind}:time_base=${unit.num}/${unit.den}`
       const filter = `signature=format=binary:filename=${escaped(this.#file)}`
       check(this.#graph.parsePtr(`${source},${filter},buffersink@out`, null, null))
       check(this.#graph.configSync())

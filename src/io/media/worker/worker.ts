@@ -3,6 +3,7 @@ import { messageOf } from '../../../lib/errors.ts'
 import type { Answer } from '../engine/worker-answers.ts'
 import type { WorkerSetUp } from '../engine/worker-process.ts'
 import { CudaDevice, cpu } from './device.ts'
+import { fingerprint } from './fingerprint.ts'
 import { countPixels, inspect, probe } from './probe.ts'
 import { serveRequests } from './serve-requests.ts'
 import { type TranscodeRequest, transcode } from './transcode.ts'
@@ -32,4 +33,5 @@ await serveRequests({
   probe: (bytes: Uint8Array) => probe(bytes),
   'count pixels': (bytes: Uint8Array, signal) => countPixels(bytes, signal),
   inspect: (bytes: Uint8Array, signal) => inspect(bytes, signal),
+  fingerprint: (bytes: Uint8Array, signal) => fingerprint(bytes, signal),
 })
