@@ -432,12 +432,15 @@ export const flags = {
     roles: ['gateway', 'orchestrator'],
     value: 'URL',
   }),
-  verifierUrl: text('', 'gateway', 'URL of an external verifier of results.', {
-    later: 'leave it out',
-    value: 'URL',
-  }),
-  verifierPath: text('', 'gateway', 'Folder shared with the external verifier.', {
-    ignored: 'nothing is written there',
+  verifierUrl: text(
+    '',
+    'gateway',
+    'URL of an external verifier, which judges every result. Needs -verifierPath.',
+    {
+      value: 'URL',
+    },
+  ),
+  verifierPath: text('', 'gateway', 'Folder shared with the external verifier, which sees it as /stream.', {
     value: 'DIR',
   }),
   objectStore: text(

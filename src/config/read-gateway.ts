@@ -17,10 +17,6 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   const bind = parseBind(reading.spelled('httpAddr'), flags.httpAddr, { host: '127.0.0.1', port: 9935 })
   const authWebhook = reading.httpUrl('authWebhookUrl')
   const orchestratorWebhook = reading.httpUrl('orchWebhookUrl')
-  reading.httpUrl('verifierUrl')
-  if (flags.verifierUrl !== '' && flags.verifierPath === '' && flags.objectStore === '') {
-    throw refusal('-verifierUrl needs -verifierPath or -objectStore, where the verifier finds the segments')
-  }
   const guarded = isLoopback(bind.host) || authWebhook !== null
   if (flags.httpIngest === null && !guarded) {
     reading.warnings.push(
@@ -41,6 +37,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   return {
     bind,
     authWebhook,
+    verifier: readVerifier(reading),
     rtmp: readRtmp(reading),
     httpIngest: flags.httpIngest ?? guarded,
     publicHost:
@@ -70,6 +67,20 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     maxTotalEv: readAmount(reading, 'maxTotalEV'),
     depositMultiplier: readMultiplier(reading),
   }
+}
+
+function readVerifier(reading: Reading): GatewaySettings['verifier'] {
+  const url = reading.httpUrl('verifierUrl')
+  const folder = reading.flags.verifierPath
+  if (url !== null && folder === '') {
+    throw refusal(
+      `${reading.spelled('verifierUrl')} needs -verifierPath, where the verifier finds the segments`,
+    )
+  }
+  if (url === null && folder !== '') {
+    reading.warnings.push(`${reading.spelled('verifierPath')} has no effect without -verifierUrl`)
+  }
+  return url === null ? null : { url, folder }
 }
 
 const DEFAULT_RTMP = { host: '127.0.0.1', port: 1935 }

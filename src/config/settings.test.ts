@@ -105,6 +105,7 @@ describe('settings of a gateway', () => {
     )
     assert.deepEqual(rest, {
       authWebhook: null,
+      verifier: null,
       bind: { host: '127.0.0.1', port: 9935 },
       orchestratorWebhook: null,
       perf: null,
@@ -809,7 +810,7 @@ describe('a sentence refuses', () => {
     ['-gateway -verifierUrl http://', '-verifierUrl is not an http or https URL'],
     [
       '-gateway -verifierUrl http://a',
-      '-verifierUrl needs -verifierPath or -objectStore, where the verifier finds the segments',
+      '-verifierUrl needs -verifierPath, where the verifier finds the segments',
     ],
     ['-gateway -maxSessions 0', '-maxSessions must be \'auto\' or greater than zero, not "0"'],
     ['-gateway -maxSessions -1', '-maxSessions must be \'auto\' or greater than zero, not "-1"'],

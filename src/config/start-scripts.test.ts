@@ -20,8 +20,6 @@ const REDEEMER = `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s.t
 
 type Verdict = 'accepted' | RegExp | { readonly refused: RegExp }
 
-const NOT_YET = (what: string) =>
-  new RegExp(`^-\\w+ is not supported by this version yet and has no effect: ${what}`)
 const FOREIGN = {
   refused: /^-\w+ is for AI or remote signing, which this node does not support: leave it out$/,
 }
@@ -97,12 +95,8 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict,
   [TRANSCODER, '-hevcDecoding', 'accepted'],
   [OFFCHAIN, '-httpIngest', 'accepted'],
   [OFFCHAIN, '-localVerify=false', 'accepted'],
-  [
-    OFFCHAIN,
-    '-verifierUrl https://v.example -verifierPath /v',
-    { refused: /^-verifierUrl is not supported/ },
-  ],
-  [OFFCHAIN, '-verifierPath /v', NOT_YET('nothing is written there$')],
+  [OFFCHAIN, '-verifierUrl https://v.example -verifierPath /v', 'accepted'],
+  [OFFCHAIN, '-verifierPath /v', /^-verifierPath has no effect without -verifierUrl$/],
   [OFFCHAIN, '-authWebhookUrl https://w.example', 'accepted'],
   [OFFCHAIN, '-authWebhookUrl https://w.example -rtmpAddr 0.0.0.0:1935 -httpAddr 0.0.0.0:9935', 'accepted'],
   [ORCHESTRATOR, '-authWebhookUrl https://w.example', 'accepted'],

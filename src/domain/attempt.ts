@@ -25,6 +25,9 @@ export type AttemptFault =
   | 'signature-mismatch'
   | 'pixel-mismatch'
   | 'result-refuted'
+  | 'tampered'
+  | 'audio-mismatch'
+  | 'video-unavailable'
 
 /** What happens to the session and to the segment. */
 export interface Consequence {
@@ -65,6 +68,10 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'pixel-mismatch': { session: 'remove', segment: 'retry' },
   // Another orchestrator's result has been used already.
   'result-refuted': suspendAndRetry,
+  // What a verifier finds (gateway.md §12).
+  tampered: { session: 'remove', segment: 'retry' },
+  'audio-mismatch': { session: 'remove', segment: 'retry' },
+  'video-unavailable': { session: 'keep', segment: 'retry' },
 }
 
 /** Faults of an orchestrator that is away, cut off, failing or without transcoders: another node may take its place. */

@@ -78,6 +78,7 @@ export const CAUSE_EXAMPLES: { readonly [Code in CauseCode]: CauseFacts[Code] } 
   'recording-failing': { store: 's3+https://store.example', reason: 'no answer in 30 s', waiting: 12 },
   'recording-lost': { store: 's3+https://store.example', stream: 'movie', segments: 3 },
   'object-store-failing': { store: 's3://eu/bucket', reason: 's3://eu/bucket answers 403: AccessDenied' },
+  'verifier-failing': { verifier: 'https://verifier.example', reason: 'it answers 500' },
   'gateway-webhook-failing': { webhook: 'https://hook.example', reason: 'it answers 502' },
   'account-not-registered': { account: ACCOUNT, rewardCallerOf: OTHER },
   'recipient-inactive': { recipient: ACCOUNT, sender: OTHER, text: 'inactive in round 7' },

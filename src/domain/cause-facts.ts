@@ -130,6 +130,8 @@ export interface CauseFacts {
   'recording-lost': { readonly store: string; readonly stream: string; readonly segments: number }
   /** An object store takes no segments, which are played from this node meanwhile. */
   'object-store-failing': { readonly store: string; readonly reason: string }
+  /** The verifier of results gives no verdict; `reason` without what is secret in its URL. */
+  'verifier-failing': { readonly verifier: string; readonly reason: string }
 
   // An orchestrator.
   /** The webhook that lets gateways in gives no answer, or none that can be used. */

@@ -301,6 +301,15 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `${counted(segments, 'segment')} of "${stream}" ${segments === 1 ? 'is' : 'are'} in no recording, since ${store} was away for longer than segments can wait`,
     change: () => 'see why that store was away, or was too slow for the streams that are recorded',
   },
+  'verifier-failing': {
+    side: 'operator',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'verifier of results fails',
+    says: ({ reason, verifier }) =>
+      `the verifier ${verifier} of -verifierUrl does not judge results (${reason}), so they are served without its verdict`,
+    change: () => 'see what the verifier does, or correct -verifierUrl',
+  },
   'object-store-failing': {
     side: 'operator',
     of: ['gateway'],

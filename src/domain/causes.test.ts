@@ -59,6 +59,8 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
     '3 segments of "movie" are in no recording, since s3+https://store.example was away for longer than segments can wait: see why that store was away, or was too slow for the streams that are recorded',
   'object-store-failing':
     'the object store s3://eu/bucket takes no segments (s3://eu/bucket answers 403: AccessDenied), so players get them from this node: see what the store does, or correct -objectStore',
+  'verifier-failing':
+    'the verifier https://verifier.example of -verifierUrl does not judge results (it answers 500), so they are served without its verdict: see what the verifier does, or correct -verifierUrl',
   'gateway-webhook-failing':
     'the webhook https://hook.example of -authWebhookUrl does not decide on gateways (it answers 502), so they get no offers: see what the webhook does, or correct -authWebhookUrl',
   'account-not-registered': `the account ${ACCOUNT}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${OTHER}, so every payment will be refused: give -ethOrchAddr ${OTHER}`,

@@ -118,6 +118,9 @@ export type SessionEvent =
 export const SWAP_REASONS = ['failed', 'busy', 'slow', 'too-expensive', 'overpaid'] as const
 export type SwapReason = (typeof SWAP_REASONS)[number]
 
+/** What a verifier says of a result; `none` where it says nothing. */
+export const VERIFIER_VERDICTS = ['good', 'tampered', 'audio-mismatch', 'video-unavailable', 'none'] as const
+
 /** A gateway's streams and the orchestrators that work for them. */
 export type StreamEvent =
   | { kind: 'stream-begun'; manifestId: string; profiles: readonly Profile[] }
@@ -171,6 +174,14 @@ export type StreamEvent =
       sequence: bigint
       orchestrator: string
       fault: ResultFault | null
+    }
+  /** The operator's verifier judged a result; `none` where it gave no verdict. */
+  | {
+      kind: 'result-judged'
+      manifestId: string
+      orchestrator: string
+      verdict: (typeof VERIFIER_VERDICTS)[number]
+      tookMs: number
     }
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string; reason: SwapReason }

@@ -1,4 +1,4 @@
-import type { NodeEvent, NodeEventOf } from '../../src/domain/events.ts'
+import { type NodeEvent, type NodeEventOf, VERIFIER_VERDICTS } from '../../src/domain/events.ts'
 import { Rational } from '../../src/lib/rational.ts'
 
 const sender = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -70,6 +70,9 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
     { kind: 'result-compared', manifestId, sequence: 2n, orchestrator, fault: 'signature' },
     { kind: 'result-compared', manifestId, sequence: 3n, orchestrator, fault: 'sound' },
   ],
+  'result-judged': VERIFIER_VERDICTS.map((verdict) => ({
+    ...{ kind: 'result-judged', manifestId, orchestrator, verdict, tookMs: 300 },
+  })),
   'orchestrator-suspended': [{ kind: 'orchestrator-suspended', manifestId, orchestrator, reason: 'away' }],
   'orchestrator-swapped': [{ kind: 'orchestrator-swapped', manifestId, reason: 'slow' }],
   'stream-judged': [{ kind: 'stream-judged', outcome: 'allowed', tookMs: 120 }],

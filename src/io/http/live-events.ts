@@ -24,7 +24,13 @@ const FREQUENT: ReadonlySet<NodeEvent['kind']> = new Set([
   ...(['ticket-params-offered', 'segment-arrived', 'segment-done', 'segment-failed'] as const),
   ...(['segment-handed-over', 'segment-uploaded', 'segment-downloaded', 'segment-retried'] as const),
   ...(['segment-resent', 'segment-tried', 'attempt-failed', 'publisher-answered', 'publisher-left'] as const),
-  ...(['recording-saved', 'recording-save-failed', 'event-dropped', 'result-compared'] as const),
+  ...([
+    'recording-saved',
+    'recording-save-failed',
+    'event-dropped',
+    'result-compared',
+    'result-judged',
+  ] as const),
   ...(['problem-repeated', 'transcoders-changed', 'discovery-failed'] as const),
 ])
 

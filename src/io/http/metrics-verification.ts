@@ -1,6 +1,8 @@
-import type { NodeEventOf } from '../../domain/events.ts'
+import { type NodeEventOf, VERIFIER_VERDICTS } from '../../domain/events.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
-import type { MetricRows, Move } from './metric-row.ts'
+import { type MetricRows, type Move, seconds } from './metric-row.ts'
+
+const VERIFIER_SECONDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16]
 
 /** Metrics of what a gateway makes sure of about results. */
 export const VERIFICATION_METRICS = {
@@ -32,6 +34,16 @@ export const VERIFICATION_METRICS = {
       by: ['gateway'],
     },
     read: 'at once',
+  },
+  verifier_results_total: {
+    ...{ type: 'counter', help: 'Results shown to the verifier of `-verifierUrl`, by what it said' },
+    ...{ by: ['gateway'], labels: { verdict: VERIFIER_VERDICTS } },
+    on: { 'result-judged': ({ verdict }) => ({ labels: { verdict } }) },
+  },
+  verifier_time_seconds: {
+    ...{ type: 'histogram', help: 'Time until the verifier had judged a result', buckets: VERIFIER_SECONDS },
+    by: ['gateway'],
+    on: { 'result-judged': ({ tookMs }) => ({ value: seconds(tookMs) }) },
   },
 } as const satisfies MetricRows
 

@@ -4,9 +4,11 @@ import { noCauses } from '../../domain/causes.ts'
 import type { OrchestratorPlace } from '../../domain/no-session.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { AuthWebhook } from '../../io/http/auth-webhook.ts'
+import { ExternalVerifier } from '../../io/http/external-verifier.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { WebhookList } from '../../io/http/orchestrator-list.ts'
 import { PerfStatsPage } from '../../io/http/perf-stats.ts'
+import { VerifierFolder } from '../../io/http/verifier-folder.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { openStore } from '../../io/objects/open-store.ts'
 import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
@@ -72,7 +74,7 @@ export class GatewayParts {
       { timeoutMs: discoveryTimeoutMs, extraNodes, blocklist: [...blocklist] },
       { ...env, source, client, signer, payer },
     )
-    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion, perf } = settings
+    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion, perf, verifier } = settings
     // It waits until all have answered, and its questions are no events of discovery.
     const everybody = new Discovery(
       { timeoutMs: CHECK_MS, extraNodes, blocklist: [...blocklist] },
@@ -87,6 +89,11 @@ export class GatewayParts {
       })
       return checkOrchestrators({ capabilities, foundAt }, { directory: everybody, paying }, signal)
     }
+    const external =
+      verifier &&
+      new ExternalVerifier(verifier.url, {
+        ...{ ...env, folder: new VerifierFolder(verifier.folder, env) },
+      })
     const scores = perf && new PerfScores({ ...env, stats: new PerfStatsPage(perf) })
     const authority = authWebhook === null ? null : new AuthWebhook({ url: authWebhook }, env)
     const {
@@ -127,6 +134,7 @@ export class GatewayParts {
           { own: settings.objectStore, open: (at) => openStore(at, { isPublic: true }, env) },
           env,
         ),
+        externalVerifier: external,
         facts: {
           stakeOf: (recipient) => source.stakeOf(recipient),
           perfScoreOf: (recipient) => scores?.scoreOf(recipient) ?? null,
@@ -148,6 +156,7 @@ export class GatewayParts {
       ...feeds,
     ]
     if (authority) services.push(authority)
+    if (external) services.push(external)
     if (scores) services.push(scores)
     services.push(...recording, this.gateway, http)
     if (rtmp) {

@@ -5,8 +5,9 @@ import { differenceOf, type Fingerprint, type ResultFault } from '../../domain/r
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import type { SegmentResult, UnsettledResult } from './segment-result.ts'
 import type { WorkSignals } from './segment-submissions.ts'
-import type { SegmentJob, SegmentResult, SegmentWork, UnsettledResult } from './segment-work.ts'
+import type { SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Assignment } from './session.ts'
 import type { StreamSessions } from './sessions.ts'
 

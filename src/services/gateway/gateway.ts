@@ -23,6 +23,7 @@ import type { Outlets } from './outlets.ts'
 import type { Payer } from './payer.ts'
 import { type Publication, Publishers } from './publishers.ts'
 import { ResultStore } from './result-store.ts'
+import type { ResultVerifier } from './result-verifier.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Directory, OrchestratorFacts } from './session-needs.ts'
@@ -150,6 +151,8 @@ export interface GatewayNeeds {
   readonly paying?: PayingView | null
   /** What records streams; absent or null where nothing does. */
   readonly recorder?: Pick<Recorder, 'begin'> | null
+  /** Judges results too; null or absent: none. */
+  readonly externalVerifier?: ResultVerifier | null
   /** Where results that were refuted are kept; null or absent: nowhere. */
   readonly refuted?: RefutedResults | null
 }
@@ -186,6 +189,7 @@ export class Gateway implements Service {
       log,
       events,
       verifier: options.localVerify ? needs.media : null,
+      externalVerifier: needs.externalVerifier ?? null,
       inputs: needs.media,
     })
     const { foundAt = 'listed' } = options

@@ -15,7 +15,8 @@ import type { Log } from '../../lib/log.ts'
 import type { ChosenResult, FastVerification } from './fast-verification.ts'
 import { GatewayError } from './gateway-error.ts'
 import type { NoSessions } from './no-sessions.ts'
-import { PixelMismatch, type SegmentJob, type SegmentResult, type SegmentWork } from './segment-work.ts'
+import { FailedVerification, type ScoredResult, type SegmentResult } from './segment-result.ts'
+import type { SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Assignment, Session } from './session.ts'
 import { SEARCH_AGAIN_MS, type Selection, type StreamSessions } from './sessions.ts'
 import type { Stream } from './stream.ts'
@@ -101,7 +102,7 @@ export class SegmentTries {
     const { manifestId, sequence, durationMs } = job
     const { sessions } = stream
     const started = clock.now()
-    const failedResults: (PixelMismatch['result'] & { readonly session: Session })[] = []
+    const failedResults: (ScoredResult & { readonly session: Session })[] = []
     const unable = new Set<string>()
     /** Orchestrators whose result was lost, as with a node that goes down before it is fetched. */
     const lost = new Set<string>()
@@ -121,7 +122,8 @@ export class SegmentTries {
       if (isLost) lost.add(session.key)
       failure = await this.#settleFailure(stream, job, assignment, { error, keeps })
       if (failure.fault === 'unable') unable.add(session.key)
-      if (error instanceof PixelMismatch) failedResults.push({ ...error.result, session })
+      if (error instanceof FailedVerification && error.result)
+        failedResults.push({ ...error.result, session })
     }
     for (; attempt <= this.#maxAttempts; attempt++) {
       // A publisher may leave once it has sent its segment: further attempts are made only while it waits (gateway.md

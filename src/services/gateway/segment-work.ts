@@ -22,6 +22,13 @@ import { infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
 import { countedPixels, type RenditionDecoder } from './rendition-check.ts'
 import type { ResultStore } from './result-store.ts'
+import type { ResultVerifier } from './result-verifier.ts'
+import {
+  FailedVerification,
+  failedVerdict,
+  type SegmentResult,
+  type UnsettledResult,
+} from './segment-result.ts'
 import { SegmentSubmissions, type ShownPayment, type WorkSignals } from './segment-submissions.ts'
 import type { Assignment, Session } from './session.ts'
 import type { StreamSessions } from './sessions.ts'
@@ -65,41 +72,6 @@ export interface SegmentJob {
   readonly verificationFrequency: number
 }
 
-/** The result of one attempt. */
-export interface SegmentResult {
-  /** In profile order. */
-  readonly renditions: readonly Uint8Array[]
-  /** As counted by the orchestrator. */
-  readonly pixels: bigint
-  /** The part of them that this node counted too; if it did not count, at most a plausible number. */
-  readonly delivered: bigint
-  readonly latencyScore: number
-  /** From the orchestrator's first answer to its result, in ms. */
-  readonly transcodeMs: number
-  /** Fetches the perceptual hash that the orchestrator states for a rendition. Rejects if it states none. */
-  signatureOf(index: number, signal: AbortSignal): Promise<Uint8Array>
-}
-
-/** A result whose orchestrator is not judged yet. */
-export interface UnsettledResult {
-  readonly result: SegmentResult
-  /** To be called once: whether the work counts as delivered. */
-  settle(isGood: boolean): void
-}
-
-/**
- * Renditions whose pixels differ from what the orchestrator reports; `result` is served if no other attempt does
- * better.
- */
-export class PixelMismatch extends AttemptError {
-  readonly result: SegmentResult & { readonly score: number }
-
-  constructor(result: SegmentResult) {
-    super('pixel-mismatch', 'PixelMismatch')
-    this.result = { ...result, score: 0 }
-  }
-}
-
 /** What an attempt works with. */
 export interface SegmentWorkNeeds {
   readonly client: SubmissionClient
@@ -107,6 +79,8 @@ export interface SegmentWorkNeeds {
   readonly signer: Signer
   /** Checks renditions; null trusts the orchestrator (-localVerify=false). */
   readonly verifier: RenditionDecoder | null
+  /** Judges results too; null for none. */
+  readonly externalVerifier: ResultVerifier | null
   /** Decodes inputs that an orchestrator called undecodable. */
   readonly inputs: PixelCounter
   readonly clock: Clock
@@ -127,7 +101,7 @@ export class SegmentWork {
 
   /** Whether renditions are checked. */
   get verifies(): boolean {
-    return this.#needs.verifier !== null
+    return this.#needs.verifier !== null || this.#needs.externalVerifier !== null
   }
 
   /** Throws AttemptError; the caller decides what happens to the session. */
@@ -205,9 +179,30 @@ export class SegmentWork {
     if (info) sessions.refreshed(session, info)
     const counts = verifier && (await countedPixels(job.bytes, bytes, { decoder: verifier, signal }))
     const made = { ...outcome, delivered: deliveredPixels(job, renditions, counts ?? []) }
-    if (counts?.some((count, i) => count !== null && count !== renditions[i]!.pixels))
-      throw new PixelMismatch(made)
+    if (counts?.some((count, i) => count !== null && count !== renditions[i]!.pixels)) {
+      const found = { result: { ...made, score: 0 }, delivered: made.delivered }
+      throw new FailedVerification('pixel-mismatch', 'PixelMismatch', found)
+    }
+    await this.#judge(job, session, { made, pixels: renditions.map((one) => one.pixels), signal })
     return made
+  }
+
+  /** Asks the operator's verifier, if there is one. Throws FailedVerification. */
+  async #judge(
+    job: SegmentJob,
+    { info, key }: Session,
+    { made, pixels, signal }: { made: SegmentResult; pixels: readonly bigint[]; signal: AbortSignal },
+  ): Promise<void> {
+    const { externalVerifier } = this.#needs
+    if (!externalVerifier) return
+    const { bytes: source, durationMs, manifestId, profiles, sequence } = job
+    const orchestrator = info.ticketParams?.recipient.toLowerCase().slice(2) ?? key
+    const renditions = profiles.map((profile, index) => ({
+      ...{ profile, bytes: made.renditions[index]!, pixels: pixels[index]! },
+    }))
+    const judged = { manifestId, sequence, durationMs, orchestrator, source, renditions }
+    const verdict = await externalVerifier.judge(judged, signal)
+    if (verdict?.fault) throw failedVerdict(made, { ...verdict, fault: verdict.fault })
   }
 
   /** Renews an offer that is about to expire, once, and checks that it can be paid. */
@@ -315,7 +310,7 @@ export class SegmentWork {
     { staged, signal }: { staged: StagedPayment; signal: AbortSignal },
   ): Promise<bigint | null> {
     if (signal.aborted || !(error instanceof AttemptError)) return null
-    if (error instanceof PixelMismatch) return error.result.delivered
+    if (error instanceof FailedVerification) return error.delivered
     if (error.code !== 'not-retryable') return 0n
     // The answer blames the input. If that is false, the payment is lost as with any other failure.
     const isFalse =

@@ -23,6 +23,14 @@ export const mistakes: readonly Mistake[] = [
     flag: '-dataDir',
   },
   {
+    name: 'a folder for the verifier that is not there',
+    flags:
+      '-gateway -httpAddr 127.0.0.1:{port} -verifierUrl http://127.0.0.1:{port2}/verify -verifierPath nowhere',
+    ends: 1,
+    says: /-verifierPath nowhere cannot be written \(ENOENT.*\): give the folder that is shared with the verifier$/,
+    flag: '-verifierPath',
+  },
+  {
     name: 'a full disk',
     flags: `${ORCHESTRATOR} -dataDir disk`,
     files: { disk: null },
