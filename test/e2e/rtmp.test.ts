@@ -101,7 +101,10 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
 }
 
-/** Pipelines of GStreamer: pictures, sound if any, and what sends them. */
+/**
+ * Pipelines of GStreamer: pictures, sound if any, and what sends them when they are due. Live sources would lose times on a
+ * busy machine.
+ */
 const pipelines: Readonly<
   Record<string, { readonly elements: string; readonly fps: number; readonly sink: string }>
 > = {
@@ -123,14 +126,14 @@ const pipelines: Readonly<
 }
 
 function pictures(size: string, fps: number, options: string): string {
-  const source = `videotestsrc is-live=true num-buffers=${SECONDS * fps} pattern=ball`
+  const source = `videotestsrc num-buffers=${SECONDS * fps} pattern=ball`
   const coded = `x264enc speed-preset=ultrafast key-int-max=${2 * fps} ${options}`
   return `${source} ! video/x-raw,${size},framerate=${fps}/1 ! ${coded} ! h264parse ! queue ! mux. `
 }
 
 function sound(channels: number): string {
   // Of a hundredth of a second each.
-  const source = `audiotestsrc is-live=true num-buffers=${SECONDS * 100} samplesperbuffer=441`
+  const source = `audiotestsrc num-buffers=${SECONDS * 100} samplesperbuffer=441`
   return `${source} ! audio/x-raw,rate=44100,channels=${channels} ! avenc_aac ! aacparse ! queue ! mux. `
 }
 
@@ -263,7 +266,9 @@ test('FFmpeg and GStreamer publish over RTMP, and every rendition has every fram
     return [kind, { fps, start: (url: string) => begin('ffmpeg', [...args, '-f', 'flv', url]) }] as const
   })
   const ofGStreamer = wanted(skips.gstreamer ? {} : pipelines).map(([kind, { elements, fps, sink }]) => {
-    const words = `flvmux name=mux streamable=true ! ${sink} location=URL ${elements}`.trim().split(' ')
+    const words = `flvmux name=mux streamable=true ! ${sink} sync=true location=URL ${elements}`
+      .trim()
+      .split(' ')
     const start = (url: string) =>
       begin('gst-launch-1.0', ['-q', ...words.map((word) => word.replace('URL', url))])
     return [kind, { fps, start }] as const
