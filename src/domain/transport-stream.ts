@@ -48,12 +48,12 @@ export function readTransportStream(bytes: Uint8Array): SegmentFacts | null {
     if (bytes[at] !== SYNC) return null
     const pid = ((bytes[at + 1]! & 0x1f) << 8) | bytes[at + 2]!
     const isStart = (bytes[at + 1]! & 0x40) !== 0
-    const payload = payloadOf(bytes, at)
-    if (pid === PROGRAMS_PID && isStart) tablePid ??= tablePidOf(payload)
-    else if (pid === tablePid && isStart && tracks.size === 0) addTracks(tracks, payload)
+    if (pid === PROGRAMS_PID && isStart) tablePid ??= tablePidOf(payloadOf(bytes, at))
+    else if (pid === tablePid && isStart && tracks.size === 0) addTracks(tracks, payloadOf(bytes, at))
     else {
       const track = tracks.get(pid)
-      if (track) take(track, payload, isStart)
+      // Most packets are of no interest, and cost nothing.
+      if (track && (isStart || isWanted(track))) take(track, payloadOf(bytes, at), isStart)
     }
   }
   return tracks.size === 0 ? null : factsOf([...tracks.values()])
@@ -105,7 +105,7 @@ function addTracks(tracks: Map<number, Track>, payload: Uint8Array): void {
 
 function take(track: Track, payload: Uint8Array, isStart: boolean): void {
   if (!isStart) {
-    if (track.frames === 1 && track.headBytes < HEAD_BYTES) addHead(track, payload)
+    addHead(track, payload)
     return
   }
   if (payload.length < 9 || payload[0] !== 0 || payload[1] !== 0 || payload[2] !== 1) return
@@ -117,6 +117,11 @@ function take(track: Track, payload: Uint8Array, isStart: boolean): void {
   track.earliest = Math.min(track.earliest, since)
   track.latest = Math.max(track.latest, since)
   if (track.frames === 1) addHead(track, payload.subarray(9 + payload[8]!))
+}
+
+/** Whether the beginning of its first frame is not complete yet. */
+function isWanted({ frames, headBytes }: Track): boolean {
+  return frames === 1 && headBytes < HEAD_BYTES
 }
 
 function addHead(track: Track, part: Uint8Array): void {
