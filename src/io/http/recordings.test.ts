@@ -248,6 +248,19 @@ test('bytes of answers are bounded, and free again when they are sent', async ()
   assert.equal(held(), 0)
 })
 
+test('a store that is down, or hangs, holds up neither publishers nor live playback', async () => {
+  for (const fault of ['hangs', 'store-unreachable', 'store-refused'] as const) {
+    const set = await setUp()
+    set.store.fault = fault
+    for (let n = 0; n < 3; n++) await set.push(`a/${n}`)
+    const playlist = await (await fetch(`${set.port.base}/stream/a/source.m3u8`)).text()
+    assert.equal(playlist.split('#EXTINF').length, 4)
+    const stopped = set.port[Symbol.asyncDispose]()
+    await set.clock.wind(5_000)
+    await stopped
+  }
+})
+
 test('requests at once are bounded', async () => {
   const set = await setUp()
   await using _ = set.port
