@@ -6,6 +6,8 @@ import { build } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const NATIVE = ['koffi', 'node-av', 'secp256k1']
+/** These load files of theirs that lie beside them. */
+const WITH_FILES = ['@platformatic/kafka']
 /** Optional dependencies, which packages require only when asked to. */
 const ABSENT = ['pg-native']
 /** Bundled CommonJS asks for the modules of Node.js by `require`. */
@@ -14,8 +16,8 @@ const REQUIRE =
 
 /**
  * Puts programs and what they depend on into a few files of a folder, which Node.js loads in half the time that some 1,400
- * modules take; the first program becomes its `main.js`. Packages with native code stay where they are. It is made only where
- * a source is newer.
+ * modules take; the first program becomes its `main.js`. Packages with native code or files of their own stay where they
+ * are. It is made only where a source is newer.
  */
 export async function makeBundle({
   folder,
@@ -46,7 +48,7 @@ export async function makeBundle({
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    external: [...NATIVE, ...ABSENT],
+    external: [...NATIVE, ...WITH_FILES, ...ABSENT],
     banner: { js: REQUIRE },
     // Errors are told apart by name.
     keepNames: true,
