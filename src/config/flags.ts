@@ -446,8 +446,8 @@ export const flags = {
   objectStore: text(
     '',
     'gateway',
-    'Where segments are saved for players: a folder, s3://KEY:SECRET@REGION/BUCKET, s3+https://KEY:SECRET@HOST/BUCKET or gs://BUCKET?keyfile=FILE, or a file with one of these. Not given: in memory alone.',
-    { secret: true, orPath: true, value: 'URL|DIR|FILE' },
+    'Where segments are saved for players, or an orchestrator’s results for gateways (a bucket): a folder, s3://KEY:SECRET@REGION/BUCKET, s3+https://KEY:SECRET@HOST/BUCKET or gs://BUCKET?keyfile=FILE, or a file with one of these. Not given: in memory alone.',
+    { roles: ['gateway', 'orchestrator'], secret: true, orPath: true, value: 'URL|DIR|FILE' },
   ),
   recordStore: text(
     '',

@@ -18,6 +18,15 @@ export function readObjectStore(reading: Reading, name: 'objectStore' | 'recordS
   return address
 }
 
+/** Reads where an orchestrator saves results; null for nowhere. Throws SettingsError, also for a folder. */
+export function readBucket(reading: Reading): StoreAddress | null {
+  const address = readObjectStore(reading, 'objectStore')
+  if (address?.place.kind !== 'folder') return address
+  throw refusal(
+    `${reading.spelled('objectStore')} of an orchestrator is a bucket, since gateways fetch results there: give s3://KEY:SECRET@REGION/BUCKET, s3+https://KEY:SECRET@HOST/BUCKET or gs://BUCKET?keyfile=FILE, or leave it out`,
+  )
+}
+
 /** Reads where segments that failed fast verification are saved; null for nowhere. Throws SettingsError. */
 export function readFailedSegments(reading: Reading): StoreAddress | null {
   const { FVfailGsbucket: bucket, FVfailGskey: key } = reading.flags

@@ -6,6 +6,7 @@ import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import { readGpus } from './read-gpus.ts'
+import { readBucket } from './read-objects.ts'
 import { profilesOf } from './read-profiles.ts'
 import { NO_SECRET, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
@@ -49,6 +50,7 @@ export function readOrchestrator(
     ticketEv: readWei(reading, 'ticketEV'),
     maxFaceValue: readWei(reading, 'maxFaceValue') || null,
     redeemers: network.offchain ? [] : ownUrls(reading, 'redeemerAddr'),
+    objectStore: readBucket(reading),
     sources: flags.uriSegments.trim() === '' ? null : readSources(reading),
   }
 }

@@ -237,6 +237,7 @@ describe('settings of an orchestrator', () => {
       ticketEv: 8_000_000_000n,
       maxFaceValue: null,
       redeemers: [],
+      objectStore: null,
       sources: null,
     })
     const { ladder, ...transcoder } = loaded.transcoder!

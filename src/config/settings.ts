@@ -208,6 +208,8 @@ export interface OrchestratorSettings {
   readonly maxFaceValue: bigint | null
   /** URLs of the redeemers, in order of preference; empty: the node redeems its own tickets. */
   readonly redeemers: readonly string[]
+  /** Where results are saved for gateways: a bucket; null for memory alone. */
+  readonly objectStore: StoreAddress | null
   /** Where segments sent as a URI may be fetched from; null for nowhere. */
   readonly sources: SourceHosts | null
 }

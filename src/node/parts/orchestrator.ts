@@ -5,6 +5,7 @@ import { offered, serviceUriOf } from '../../domain/duties.ts'
 import { GatewayWebhook } from '../../io/http/gateway-webhook.ts'
 import { FormUploads } from '../../io/objects/form-upload.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
+import { openStore } from '../../io/objects/open-store.ts'
 import { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../../io/rpc/server.ts'
 import { fetchSource } from '../../io/rpc/source-fetch.ts'
@@ -101,7 +102,7 @@ export class OrchestratorParts {
       {
         ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
         ...{ transcoder: transcoders, results, authKeys, siblings: cluster?.others ?? null },
-        uploads: settings.sources && new ResultUploads(new FormUploads(settings.sources), env),
+        uploads: uploadsOf(settings, env),
         authority,
         agree: (gateway, price) => payee.prices?.agree(gateway, price),
       },
@@ -146,6 +147,13 @@ export class OrchestratorParts {
     this.orchestrator.undrain()
     await this.#cluster?.members.renew().catch(() => {})
   }
+}
+
+/** Where results are saved outside this node; null for nowhere. */
+function uploadsOf({ objectStore, sources }: OrchestratorSettings, env: Core['env']): ResultUploads | null {
+  if (!objectStore && !sources) return null
+  const own = objectStore && openStore(objectStore, { isPublic: true }, env)
+  return new ResultUploads({ forms: sources && new FormUploads(sources), own }, env)
 }
 
 /** What takes the payments of gateways. */

@@ -79,7 +79,7 @@ export interface OrchestratorNeeds extends OffersNeeds {
   readonly transcoder: Transcoder
   /** Where results wait to be fetched. */
   readonly results: ObjectStore
-  /** Saves results in stores of gateways; absent or null: nowhere. */
+  /** Saves results outside this node; absent or null: nowhere. */
   readonly uploads?: ResultUploads | null
   /** Who decides on gateways; absent or null: all get offers. */
   readonly authority?: GatewayAuthority | null

@@ -5,7 +5,7 @@ import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { StoreError } from '../../lib/object-store.ts'
-import { ResultUploads, type UploadForms } from './result-uploads.ts'
+import { type OwnStore, ResultUploads, type UploadForms, type UploadLimits } from './result-uploads.ts'
 
 const never = new AbortController().signal
 const bytes = new Uint8Array(30)
@@ -14,18 +14,21 @@ function storage(host: string, kind: StorageInfo['kind'] = 's3'): StorageInfo {
   return { kind, s3: { host, key: 'k', policy: '', signature: '', credential: '', xAmzDate: '' } }
 }
 
-function setUp(upload: UploadForms['upload']) {
+function setUp(upload: UploadForms['upload'], own: OwnStore | null = null) {
   const clock = new ManualClock()
   const calls: { host: string; limitMs: number }[] = []
-  const uploads = new ResultUploads(
-    {
-      upload: (to, path, data, limits) => {
-        calls.push({ host: to.s3!.host, limitMs: limits.limitMs })
-        return upload(to, path, data, limits)
-      },
+  const forms: UploadForms = {
+    upload: (to, path, data, limits) => {
+      calls.push({ host: to.s3!.host, limitMs: limits.limitMs })
+      return upload(to, path, data, limits)
     },
-    { clock, log: silentLog },
-  )
+  }
+  const saving = new ResultUploads({ forms, own }, { clock, log: silentLog })
+  const uploads = {
+    saving,
+    save: (to: StorageInfo, path: string, data: Uint8Array, limits: UploadLimits) =>
+      saving.save(to, { sessionId: 'aaaa', path, bytes: data }, limits),
+  }
   return { calls, clock, uploads }
 }
 
@@ -89,7 +92,7 @@ test('results are kept here where there is no store, or it does not take them', 
   const profiles = ['P', 'Q'].map((name) => ({ name, format: 'mpegts' }))
   const store = new MemoryObjects({ baseUrl: 'https://o/stream/' })
   const renditions = profiles.map(() => ({ bytes, pixels: 5n, perceptualHash: null }))
-  const kept = (given: readonly StorageInfo[], to: ResultUploads | null = uploads) => {
+  const kept = (given: readonly StorageInfo[], to: ResultUploads | null = uploads.saving) => {
     const segment = { seq: 3n, profiles, storage: given } as never
     const limits = { limitMs: 9_000, signal: never }
     return storeResults({ store, uploads: to }, { sessionId: 'aaaa', segment }, renditions as never, limits)
@@ -100,4 +103,34 @@ test('results are kept here where there is no store, or it does not take them', 
   assert.deepEqual(urls(await kept([storage('https://s')], null)), here)
   assert.deepEqual(urls(await kept([storage('https://s', 'direct')])), here)
   assert.deepEqual(urls(await kept([storage('https://s')])), ['https://s/P/3.ts', here[1]])
+})
+
+test('with a store of its own results go there unless their gateway names one that takes them', async () => {
+  const saved: string[] = []
+  let isDown = false
+  const own: OwnStore = {
+    shown: 's3://eu/bucket',
+    save: async (path, _, { signal }) => {
+      saved.push(path)
+      if (isDown)
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      return `https://own.example/${path}`
+    },
+  }
+  const { uploads } = setUp(async ({ s3 }, path) => {
+    if (s3!.host.includes('bad')) throw new StoreError('store-unreachable', 'connection refused')
+    return `${s3!.host}/${path}`
+  }, own)
+  const limits = { limitMs: 9_000, signal: never }
+  const save = (storage: StorageInfo | null, given = limits) =>
+    uploads.saving.save(storage, { sessionId: 'aaaa', path: 'P/0.ts', bytes }, given)
+  assert.equal(await save(storage('https://s.example')), 'https://s.example/P/0.ts')
+  assert.deepEqual(saved, [])
+  for (const none of [null, storage('x', 'direct'), storage('https://bad.example')])
+    assert.equal(await save(none), 'https://own.example/aaaa/P/0.ts')
+  isDown = true
+  assert.equal(await save(null, { ...limits, limitMs: 600 }), null, 'within half of the time that is left')
+  const tries = saved.length
+  assert.equal(await save(null), null)
+  assert.equal(saved.length, tries, 'it is left alone')
 })

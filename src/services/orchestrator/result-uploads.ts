@@ -1,6 +1,6 @@
 import type { StorageInfo } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { isAbort, messageOf } from '../../lib/errors.ts'
+import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 
@@ -28,39 +28,83 @@ export interface UploadForms {
   ): Promise<string>
 }
 
-/** Saves results in the stores of gateways. What such a store does not take in time stays at this node. */
+/** A store of this node's own, from which gateways can fetch. */
+export interface OwnStore {
+  /** Without keys. */
+  readonly shown: string
+  save(path: string, bytes: Uint8Array, options: { readonly signal: AbortSignal }): Promise<string>
+}
+
+/** A result: a path below its session. */
+export interface ResultFile {
+  readonly sessionId: string
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/**
+ * Saves results outside this node: in the stores of gateways, otherwise in one of its own. What neither takes in time stays
+ * here.
+ */
 export class ResultUploads {
-  readonly #forms: UploadForms
+  readonly #forms: UploadForms | null
+  readonly #own: OwnStore | null
   readonly #clock: Clock
   readonly #log: Log
   /** By where the store is: until when it is left alone, the oldest first. */
   readonly #avoided = new Map<string, number>()
 
-  constructor(forms: UploadForms, { clock, log }: { readonly clock: Clock; readonly log: Log }) {
-    this.#forms = forms
+  constructor(
+    places: {
+      /** Null where nothing is saved in stores of gateways. */
+      readonly forms: UploadForms | null
+      /** `-objectStore`; null for none. */
+      readonly own: OwnStore | null
+    },
+    { clock, log }: { readonly clock: Clock; readonly log: Log },
+  ) {
+    this.#forms = places.forms
+    this.#own = places.own
     this.#clock = clock
     this.#log = log
   }
 
-  /** The URL of a result in a gateway's store; null where it is not there. Throws only when the signal is aborted. */
+  /** The URL of a result in a store outside; null where it is in none. Throws only when the signal is aborted. */
   async save(
-    storage: StorageInfo,
-    path: string,
-    bytes: Uint8Array,
-    { limitMs, signal }: UploadLimits,
+    storage: StorageInfo | null,
+    { bytes, path, sessionId }: ResultFile,
+    limits: UploadLimits,
   ): Promise<string | null> {
-    if (storage.kind === 'direct' || !storage.s3) return null
-    const { host } = storage.s3
+    const [forms, own] = [this.#forms, this.#own]
+    const s3 = storage && storage.kind !== 'direct' ? storage.s3 : null
+    if (forms && storage && s3) {
+      const url = await this.#try(s3.host, maskUrl(s3.host), limits, (limitMs, signal) =>
+        forms.upload(storage, path, bytes, { limitMs, signal }),
+      )
+      if (url !== null) return url
+    }
+    if (!own) return null
+    return await this.#try(own.shown, own.shown, limits, (limitMs, signal) =>
+      own.save(`${sessionId}/${path}`, bytes, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(limitMs))]),
+      }),
+    )
+  }
+
+  async #try(
+    at: string,
+    store: string,
+    { limitMs, signal }: UploadLimits,
+    work: (limitMs: number, signal: AbortSignal) => Promise<string>,
+  ): Promise<string | null> {
     const limit = Math.min(UPLOAD_MS, limitMs / 2)
-    if (limit < MIN_UPLOAD_MS || (this.#avoided.get(host) ?? 0) > this.#clock.now()) return null
+    if (limit < MIN_UPLOAD_MS || (this.#avoided.get(at) ?? 0) > this.#clock.now()) return null
     try {
-      return await this.#forms.upload(storage, path, bytes, { limitMs: limit, signal })
+      return await work(limit, signal)
     } catch (error) {
-      if (signal.aborted || isAbort(error)) throw error
-      this.#avoid(host)
-      this.#log.info('result stays here, since the store of its gateway does not take it', {
-        ...{ store: maskUrl(host), reason: messageOf(error) },
-      })
+      if (signal.aborted) throw error
+      this.#avoid(at)
+      this.#log.info('result was not saved in a store', { store, reason: messageOf(error) })
       return null
     }
   }

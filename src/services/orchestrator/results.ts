@@ -8,13 +8,13 @@ import type { ResultUploads, UploadLimits } from './result-uploads.ts'
 export interface ResultPlaces {
   /** This node's own. */
   readonly store: ObjectStore
-  /** Stores of gateways; null where nothing is saved elsewhere. */
+  /** Stores outside; null where nothing is saved elsewhere. */
   readonly uploads: ResultUploads | null
 }
 
 /**
- * Stores what was made of a segment, in profile order; says where gateways fetch each rendition: in the gateway's store
- * where it names one and that takes it in time, otherwise here.
+ * Stores what was made of a segment, in profile order; says where gateways fetch each rendition: in a store outside that
+ * takes it in time, the gateway's first, otherwise here.
  */
 export function storeResults(
   { store, uploads }: ResultPlaces,
@@ -22,9 +22,9 @@ export function storeResults(
   renditions: TranscodeOutput['renditions'],
   limits: UploadLimits,
 ): Promise<readonly RenditionResult[]> {
-  const [storage] = segment.storage
+  const storage = segment.storage[0] ?? null
   const keep = async (path: string, bytes: Uint8Array) =>
-    (storage && (await uploads?.save(storage, path, bytes, limits))) ??
+    (await uploads?.save(storage, { sessionId, path, bytes }, limits)) ??
     (await store.save(`${sessionId}/${path}`, bytes))
   return Promise.all(
     renditions.map(async ({ bytes, perceptualHash, pixels }, index) => {
