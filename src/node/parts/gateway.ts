@@ -31,6 +31,7 @@ import {
 import { Outlets } from '../../services/gateway/outlets.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
 import { PerfScores } from '../../services/gateway/perf-scores.ts'
+import { RefutedStore } from '../../services/gateway/refuted-store.ts'
 import { Spending } from '../../services/gateway/spending.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
 import { WebhookOrchestrators } from '../../services/gateway/webhook-orchestrators.ts'
@@ -74,7 +75,8 @@ export class GatewayParts {
       { timeoutMs: discoveryTimeoutMs, extraNodes, blocklist: [...blocklist] },
       { ...env, source, client, signer, payer },
     )
-    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion, perf, verifier } = settings
+    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion, perf, verifier, failedSegments } =
+      settings
     // It waits until all have answered, and its questions are no events of discovery.
     const everybody = new Discovery(
       { timeoutMs: CHECK_MS, extraNodes, blocklist: [...blocklist] },
@@ -135,6 +137,9 @@ export class GatewayParts {
           env,
         ),
         externalVerifier: external,
+        refuted:
+          failedSegments &&
+          new RefutedStore({ ...env, store: openStore(failedSegments, { isPublic: false }, env) }),
         facts: {
           stakeOf: (recipient) => source.stakeOf(recipient),
           perfScoreOf: (recipient) => scores?.scoreOf(recipient) ?? null,

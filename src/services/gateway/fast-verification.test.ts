@@ -161,6 +161,7 @@ for (const [what, found, fault] of [
       { ...kept, bytes: text.replace(/^\S+/, '') },
       {
         ...{ manifestId: 'movie', sequence: 0n, orchestrator: BAD, fault, rendition: kept!.rendition },
+        extension: '.ts',
         bytes: ` of segment 0 by ${BAD}`,
       },
     )

@@ -1,6 +1,7 @@
 import { AttemptError } from '../../domain/attempt.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { readSignature, showSame } from '../../domain/perceptual-hash.ts'
+import { extensionOf } from '../../domain/rendition.ts'
 import { differenceOf, type Fingerprint, type ResultFault } from '../../domain/result-comparison.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
@@ -26,6 +27,7 @@ export interface RefutedResult {
   readonly fault: ResultFault
   /** The name of the profile that was compared, and the rendition as it was delivered. */
   readonly rendition: string
+  readonly extension: '.ts' | '.mp4'
   readonly bytes: Uint8Array
 }
 
@@ -174,8 +176,9 @@ export class FastVerification {
         if (fault === null) return { passed: one, faults }
         faults.set(one, fault)
         const bytes = one.result.renditions[index]!
-        const rendition = profiles[index]!.name
-        this.#needs.refuted?.keep({ manifestId, sequence, orchestrator, fault, rendition, bytes })
+        const { format, name: rendition } = profiles[index]!
+        const extension = extensionOf(format)
+        this.#needs.refuted?.keep({ manifestId, sequence, orchestrator, fault, rendition, extension, bytes })
       }
     } catch (error) {
       signal.throwIfAborted()
