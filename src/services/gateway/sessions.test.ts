@@ -12,7 +12,7 @@ import { Rational } from '../../lib/rational.ts'
 import type { Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
 import type { Assignment } from './session.ts'
-import type { Directory } from './session-needs.ts'
+import type { Directory, OrchestratorFacts, SessionPoolNeeds } from './session-needs.ts'
 import { StreamSessions } from './sessions.ts'
 
 const job = jobCapabilities({ profiles: [], push: true })
@@ -64,6 +64,10 @@ function named(...names: string[]): FakeOrchestrator[] {
 async function setUp(
   orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>,
   weights: SelectionWeights | null = null,
+  {
+    dice = seededDice('sessions'),
+    stakeOf = () => 1n,
+  }: Partial<Pick<SessionPoolNeeds, 'dice'> & OrchestratorFacts> = {},
 ) {
   const clock = new ManualClock()
   const payer = new RecordingPayer()
@@ -76,9 +80,9 @@ async function setUp(
       directory: lists,
       payer,
       client: network,
-      facts: { stakeOf: () => 1n, perfScoreOf: () => null },
+      facts: { stakeOf, perfScoreOf: () => null },
       clock,
-      dice: seededDice('sessions'),
+      dice,
       log: silentLog,
       suspended: ({ orchestrator, reason }) => void events.push(`${orchestrator} suspended: ${reason}`),
       swapped: (reason) => void events.push(`swapped: ${reason}`),
@@ -151,6 +155,30 @@ for (const isNeeded of [false, true])
     raise(second)
     assert.equal(keyIn(sessions.select(2000)), isNeeded ? second.session.key : null)
   })
+
+test('streams on chain begin with orchestrators in the published proportions, whatever is thrown', async () => {
+  const weights = { ...WEIGHTS, stakeWeight: 0.3, priceWeight: 0.7, randomWeight: 0, priceExpFactor: 100 }
+  const [prices, stakes] = [
+    [400n, 700n, 1000n],
+    [100n, 100_000n, 300n],
+  ]
+  const orchestrators = named('a', 'b', 'c')
+  for (const [index, one] of orchestrators.entries()) {
+    Object.assign(one, { onchain: true, price: { pricePerUnit: prices[index]!, pixelsPerUnit: 1n } })
+  }
+  const stakeOf = (recipient: string) =>
+    stakes[orchestrators.findIndex(({ key }) => addressOfKey(key) === recipient)]!
+  const chosen = new Map<string, number>()
+  const throws = 400
+  for (let count = 0; count < throws; count++) {
+    const dice = { ...seededDice('published'), fraction: () => (count + 0.5) / throws }
+    const { pick } = await setUp({ untrusted: orchestrators }, weights, { dice, stakeOf })
+    const { key } = pick().session
+    chosen.set(key, (chosen.get(key) ?? 0) + 1)
+  }
+  // gateway.md §16: .6655, .3319 and .0025.
+  assert.deepEqual(Object.fromEntries(chosen), { a: 266, b: 133, c: 1 })
+})
 
 test('a busy session takes the next segment while its oldest is younger than its length', async () => {
   const { clock, sessions, pick } = await setUp({ trusted: named('a', 'b') })
