@@ -39,7 +39,7 @@ export const SYMPTOMS: readonly Symptom[] = [
       ...(['no-orchestrators', 'orchestrators-silent', 'orchestrators-suspended'] as const),
       ...(['orchestrators-full', 'orchestrators-busy', 'orchestrators-refuse'] as const),
       ...(['orchestrators-blocked', 'orchestrator-unusable', 'orchestrator-webhook-failing'] as const),
-      ...(['streams-full', 'auth-webhook-failing'] as const),
+      ...(['streams-full', 'verifier-failing', 'auth-webhook-failing'] as const),
     ],
   },
   {
