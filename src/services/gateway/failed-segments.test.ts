@@ -5,34 +5,34 @@ import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { settle } from '../../lib/clock.ts'
 import { FailedSegments } from './failed-segments.ts'
 
-const segment = (sequence: bigint, of = 'https://o:8935') => ({
-  ...{ manifestId: 'movie', sequence, rendition: 'low', of, format: 'mpegts' as const },
-  bytes: new Uint8Array(5),
+const refuted = (sequence: bigint, orchestrator = 'https://o.example:8935', first = 0x47) => ({
+  ...{ manifestId: 'movie', sequence, rendition: 'low', orchestrator, fault: 'signature' as const },
+  bytes: Uint8Array.of(first, 1, 2),
 })
 
-test('a failed segment is kept by stream, rendition, number and whose it is', async () => {
+test('a result that was refuted is kept by stream, rendition, number, fault and whose it is', async () => {
   const store = new FakeOutsideStore()
   const failed = new FailedSegments(store, { log: new RecordingLog() })
-  await failed.keep(segment(7n))
-  await failed.keep(segment(7n, 'trusted'))
-  await failed.keep(segment(8n, '../../x'))
+  failed.keep(refuted(7n))
+  failed.keep(refuted(8n, '../../x', 0))
+  await settle()
   assert.deepEqual(
     (await store.files.list('')).files.map(({ path }) => path),
-    ['movie/low/7-https___o_8935.ts', 'movie/low/7-trusted.ts', 'movie/low/8-.._.._x.ts'],
+    ['movie/low/7-signature-https_o.example_8935.ts', 'movie/low/8-signature-.._.._x.mp4'],
   )
-  await new FailedSegments(null, { log: new RecordingLog() }).keep(segment(9n))
 })
 
-test('a bucket that fails is told once for each, and one that hangs holds four segments at most', async () => {
+test('a bucket that fails is told for each result, and one that hangs holds four of them at most', async () => {
   const store = new FakeOutsideStore()
   const log = new RecordingLog()
   const failed = new FailedSegments(store, { log })
   store.state = 'refusing'
-  await failed.keep(segment(1n))
-  assert.equal(log.lines.length, 1)
+  failed.keep(refuted(1n))
+  await settle()
+  assert.deepEqual(log.of('warn'), ['failed segment was not kept'])
   store.state = 'deaf'
   const before = store.asked
-  for (let i = 0n; i < 20n; i++) void failed.keep(segment(i))
+  for (let i = 0n; i < 20n; i++) failed.keep(refuted(i))
   await settle()
   assert.equal(store.asked - before, 4)
 })

@@ -23,7 +23,8 @@ export interface StoredSegment {
 export class ResultStore {
   readonly #outlet: Outlet
   readonly #urls = new Map<Uint8Array, string>()
-  #isGranted = false
+  /** Where results may be saved now: several orchestrators may have one segment at once. */
+  readonly #granted = new Set<string>()
 
   constructor(outlet: Outlet) {
     this.#outlet = outlet
@@ -32,20 +33,24 @@ export class ResultStore {
   /** What an orchestrator is given to save its results with; nothing where it or the store cannot. */
   grantFor(segment: StoredSegment, info: OrchestratorInfo): readonly StorageInfo[] {
     const below = placeOf(segment, info)
-    this.#isGranted = false
     if (below === null) return []
     const maxBytes = Math.max(...segment.profiles.map((profile) => limitOf(segment, profile)))
     const granted = this.#outlet.grant(below, { validMs: GRANT_MS, maxBytes })
-    this.#isGranted = granted !== null
-    return granted ? [granted] : []
+    if (!granted) {
+      this.#granted.delete(below)
+      return []
+    }
+    this.#granted.add(below)
+    return [granted]
   }
 
   /**
    * Whether fewer results than there should be may be the store's fault: peers leave out what they could not save (wire.md
    * §19). If so, nothing is granted until this node has saved a segment itself.
    */
-  mayHaveLost(results: number, wanted: number): boolean {
-    if (!this.#isGranted || results >= wanted) return false
+  mayHaveLost(segment: StoredSegment, info: OrchestratorInfo, results: number): boolean {
+    const below = placeOf(segment, info)
+    if (below === null || !this.#granted.has(below) || results >= segment.profiles.length) return false
     this.#outlet.doubt()
     return true
   }

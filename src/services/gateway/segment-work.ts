@@ -153,7 +153,7 @@ export class SegmentWork {
       throw new AttemptError('bad-answer', 'negative pixels in the result')
     }
     shown.staged.completed(pixels)
-    if (job.store?.mayHaveLost(renditions.length, job.profiles.length)) {
+    if (job.store?.mayHaveLost(job, sentTo, renditions.length)) {
       const details = { isResultLost: true }
       throw new AttemptError('download-failed', 'results could not be saved in the object store', { details })
     }
