@@ -16,7 +16,6 @@ import { maskUrl } from '../../lib/mask-url.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
 import { Discovery } from '../../services/gateway/discovery.ts'
-import { FailedSegments } from '../../services/gateway/failed-segments.ts'
 import { Gateway, type GatewayOptions } from '../../services/gateway/gateway.ts'
 import type { PayingView } from '../../services/gateway/no-sessions.ts'
 import { OrchestratorAccounts } from '../../services/gateway/orchestrator-accounts.ts'
@@ -133,7 +132,6 @@ export class GatewayParts {
           authority,
           recorder,
         },
-        refuted: failedSegmentsOf(settings, env),
         outlets: new Outlets(
           { own: settings.objectStore, open: (at) => openStore(at, { isPublic: true }, env) },
           env,
@@ -184,11 +182,6 @@ export interface GatewayTerms {
   /** Wei per pixel; null for any price. */
   maxPrice: (() => Rational) | null
   profiles: readonly Profile[]
-}
-
-/** Where results that failed fast verification are kept; null for nowhere. */
-function failedSegmentsOf({ failedSegments }: GatewaySettings, env: Core['env']): FailedSegments | null {
-  return failedSegments && new FailedSegments(openStore(failedSegments, { isPublic: false }, env), env)
 }
 
 /** How orchestrators are paid. */
