@@ -164,7 +164,7 @@ async function setUp() {
     return stores.own as FakeRecordStore
   }
   return {
-    ...{ webhook, clock, port, orchestrator, stores, renew, other, files },
+    ...{ webhook, clock, port, recorder, orchestrator, stores, renew, other, files },
     remove: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -174,10 +174,11 @@ const last = { body: '' }
 
 type World = Awaited<ReturnType<typeof setUp>>
 
-async function push({ port }: World, name: string): Promise<number> {
+async function push({ port, recorder }: World, name: string): Promise<number> {
   const headers = { Accept: 'multipart/mixed', 'Content-Duration': '2000', 'Content-Resolution': '160x120' }
   const { status } = await port.push(`/live/${name}.ts`, headers, 'codec=h264 width=0')
-  for (let turns = 0; turns < 30; turns++) await settle()
+  for (let turns = 0; turns < 3_000 && !recorder.isSaved; turns++) await settle()
+  for (let turns = 0; turns < 10; turns++) await settle()
   return status
 }
 

@@ -39,6 +39,7 @@ async function setUp(grant: ((url: string) => RecordingGrant | null) | null = nu
     ...{ clock, recorder, recordings },
   })
   const settled = async () => {
+    for (let turns = 0; turns < 1_000 && !recorder.isSaved; turns++) await settle()
     for (let turns = 0; turns < 40; turns++) await settle()
   }
   const push = async (name: string, config = '{"profiles":[]}') => {

@@ -69,6 +69,11 @@ export class Recorder implements Service {
     return this.#waitingBytes
   }
 
+  /** Whether all recordings are saved as far as they have come. */
+  get isSaved(): boolean {
+    return [...this.#writers].every(({ isSaved }) => isSaved)
+  }
+
   start(scope: Scope): void {
     this.#scope = scope
     scope.defer(() => {

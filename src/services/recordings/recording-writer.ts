@@ -107,6 +107,11 @@ export class RecordingWriter implements Recording {
     return this.#waitingBytes
   }
 
+  /** Whether nothing waits to be saved, and every index lists what was. */
+  get isSaved(): boolean {
+    return this.#waitingBytes === 0 && this.#parts.every(({ unsaved }) => unsaved.size === 0)
+  }
+
   add(track: RecordedTrack, segment: SegmentToRecord): void {
     if (this.#endedMs !== null || !isPathElement(track.name)) return
     const part = this.#partFor(track, segment.sequence)
