@@ -8,7 +8,7 @@ const ETHER = 10n ** 18n
  * A ticket per segment as at the devnet's prices, but worth a hundredth, so that one in several hundred wins and
  * redemptions do not load the chain.
  */
-const RARE_WINS = ['-ticketEV', '100000000000000', '-pricePerUnit', '5000000', '-maxFaceValue', '0']
+export const RARE_WINS = ['-ticketEV', '100000000000000', '-pricePerUnit', '5000000', '-maxFaceValue', '0']
 
 /** How an orchestrator of a bench differs. */
 export interface NullEngineOptions {

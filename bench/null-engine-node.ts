@@ -31,7 +31,8 @@ if ('exit' in settings) {
   let looks = 0
   process.on('SIGUSR2', () => {
     globalThis.gc?.({ type: 'major', execution: 'sync' })
-    process.stdout.write(`\nheap ${++looks}: ${process.memoryUsage().heapUsed} bytes\n`)
+    const { arrayBuffers, heapUsed } = process.memoryUsage()
+    process.stdout.write(`\nheap ${++looks}: ${heapUsed} bytes, ${arrayBuffers} in buffers\n`)
   })
   const log = openLog({ level: levelOfVerbosity(settings.verbosity), format: 'pretty' })
   try {

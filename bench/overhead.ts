@@ -4,6 +4,7 @@ import { Network } from '../devnet/network.ts'
 import { systemDice } from '../src/lib/dice.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../src/node/status/status.ts'
 import { RENDITION_BYTES } from './null-engine.ts'
+import { RARE_WINS } from './null-engine-network.ts'
 import { PushLoad } from './push-load.ts'
 import { cpuMsOf, percentile, round, rssOf } from './statistics.ts'
 
@@ -20,12 +21,6 @@ const RENDITIONS = 2
 const WARM_UP = { streams: 4, forMs: 15_000 }
 /** What each stream pushes before it is measured, because its first segment looks for an orchestrator and a session. */
 const FIRST_SEGMENTS_MS = 4_000
-/**
- * A ticket per segment as at the devnet's prices, but worth a hundredth, so that one in several hundred wins and
- * redemptions do not load the chain.
- */
-const RARE_WINS = ['-ticketEV', '100000000000000', '-pricePerUnit', '5000000', '-maxFaceValue', '0']
-
 const { values: options } = parseArgs({
   args: process.argv.slice(3),
   options: {

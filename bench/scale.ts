@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Network } from '../devnet/network.ts'
-import type { NodeProcess } from '../devnet/node-process.ts'
 import { Postgres } from '../devnet/postgres.ts'
 import { systemDice } from '../src/lib/dice.ts'
 import type { OrchestratorStatus } from '../src/node/status/status.ts'
-import { eventually } from '../test/tools/until.ts'
+import { heapOf } from './heap.ts'
 import { nullEngineNetwork } from './null-engine-network.ts'
 import { cpuMsWithChildren } from './postgres-usage.ts'
 import { PushLoad } from './push-load.ts'
@@ -46,8 +45,6 @@ const { values: options } = parseArgs({
   },
 })
 const { rate, seconds, warm: warmS, most } = numbersIn(options)
-
-const looksAt = new Map<NodeProcess, number>()
 
 /** A network under load, and what was measured at it. */
 class Side {
@@ -199,20 +196,10 @@ async function atSize(side: Side, sessions: number): Promise<void> {
 
 /** Opens that many more sessions. Resolves to the kB by which the heap grew for each. */
 async function grown(side: Side, sessions: number): Promise<number> {
-  const before = await heapOf(side.network.orchestrator)
+  const before = (await heapOf(side.network.orchestrator)).objects
   await side.open(side.opened + sessions)
-  const after = await heapOf(side.network.orchestrator)
+  const after = (await heapOf(side.network.orchestrator)).objects
   return round((after - before) / 1024 / sessions)
-}
-
-/** Bytes of the node's heap that are in use, after a collection. */
-async function heapOf(node: NodeProcess): Promise<number> {
-  const looks = (looksAt.get(node) ?? 0) + 1
-  looksAt.set(node, looks)
-  const told = new RegExp(`^heap ${looks}: (\\d+) bytes$`, 'm')
-  process.kill(node.pid!, 'SIGUSR2')
-  await eventually('the node tells its heap', () => told.test(node.output))
-  return Number(told.exec(node.output)![1])
 }
 
 function row(...cells: readonly (string | number)[]): string {

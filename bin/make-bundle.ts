@@ -8,6 +8,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const NATIVE = ['koffi', 'node-av', 'secp256k1']
 /** These load files of theirs that lie beside them. */
 const WITH_FILES = ['@platformatic/kafka']
+/** Packages that stay where they are. */
+export const OUTSIDE: readonly string[] = [...NATIVE, ...WITH_FILES]
 /** Optional dependencies, which packages require only when asked to. */
 const ABSENT = ['pg-native']
 /** Bundled CommonJS asks for the modules of Node.js by `require`. */
@@ -48,7 +50,7 @@ export async function makeBundle({
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    external: [...NATIVE, ...WITH_FILES, ...ABSENT],
+    external: [...OUTSIDE, ...ABSENT],
     banner: { js: REQUIRE },
     // Errors are told apart by name.
     keepNames: true,

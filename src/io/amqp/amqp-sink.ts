@@ -108,7 +108,7 @@ export class AmqpSink implements EventSink {
   async #declare(cut: AbortController): Promise<Connected> {
     const { exchange, url } = this.#options
     // Loaded only where it is used.
-    const { connect } = await import('amqplib')
+    const { connect } = await import('./amqp-library.ts')
     const model = await connect(url, { noDelay: true, signal: cut.signal } as SocketOptions)
     // Told by whatever waits for the connection.
     model.on('error', () => {})
