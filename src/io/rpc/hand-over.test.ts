@@ -462,6 +462,24 @@ test('a result is found at whichever node it is asked for, by the id of the one 
   assert.deepEqual(said(await get(`/stream/${holder.id}/abcd/p%201/7.ts`)), missing)
 })
 
+test('a result is found at a node that has just started again, whose new certificate is not known yet', async () => {
+  await using cluster = await startSiblings(2)
+  const [asked, holder] = cluster.nodes as [SiblingNode, SiblingNode]
+  holder.api.files.set('abcd/p/7.ts', Buffer.from('rendition'))
+  const row = cluster.records.rows.get(holder.id)!
+  const fingerprint = Array(32).fill('AB').join(':')
+  cluster.records.rows.set(holder.id, {
+    ...row,
+    instance: 'before',
+    fingerprint,
+    leaseEnd: Date.now() + 600_000,
+  })
+  await asked.members.look()
+  cluster.records.rows.set(holder.id, { ...row, leaseEnd: Date.now() + 600_000 })
+  const path = `/stream/${holder.id}/abcd/p/7.ts`
+  assert.deepEqual(said(await rawRequest(asked.port, H2, { path })), [200, 'rendition'])
+})
+
 test('results that a node gives away before its end are found at every other node', async () => {
   await using cluster = await startSiblings(3)
   const [leaver, ...others] = cluster.nodes as [SiblingNode, SiblingNode, SiblingNode]

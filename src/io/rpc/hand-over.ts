@@ -227,10 +227,14 @@ export class HandOver {
     sibling: SeenMember,
     path: string,
     {
+      isAgain = false,
       mayBeElsewhere = false,
       request,
       response,
-    }: Pick<SegmentRequest, 'request' | 'response'> & { readonly mayBeElsewhere?: boolean },
+    }: Pick<SegmentRequest, 'request' | 'response'> & {
+      readonly isAgain?: boolean
+      readonly mayBeElsewhere?: boolean
+    },
   ): Promise<boolean> {
     const { client, log, siblings } = this.#needs
     const gone = new AbortController()
@@ -252,6 +256,11 @@ export class HandOver {
       return true
     } catch (error) {
       if (gone.signal.aborted) return true
+      const isUnseen = error instanceof SiblingError && error.code === 'sibling-unreachable'
+      // It may have just started again, with another certificate.
+      const restarted = isUnseen && !isAgain ? await siblings.anew(sibling) : null
+      if (restarted)
+        return await this.#fetch(restarted, path, { isAgain: true, mayBeElsewhere, request, response })
       siblings.failed(sibling, error)
       log.debug('result not fetched from a sibling', { sibling: sibling.address, error })
       if (mayBeElsewhere && !response.headersSent) return false

@@ -25,6 +25,7 @@ const LOOK_MS = 10_000
 
 /** The members are read again for a node that is not known at most this often. */
 const SEEK_EVERY_MS = 1_000
+const SEEK_ANEW_EVERY_MS = 200
 
 /** Calls to siblings. They reject where the sibling cannot be reached or answers what no node would. */
 export interface SiblingCalls {
@@ -94,13 +95,32 @@ export class Siblings implements Service {
   async holder(node: string): Promise<SeenMember | null> {
     const known = this.#reachable(node)
     if (known || node === this.#members.node) return known
+    await this.#seek(SEEK_EVERY_MS)
+    return this.#reachable(node)
+  }
+
+  /**
+   * A sibling that was not reached, as it is now if it has started again since the members were last read: they are read
+   * again, at most five times a second. Null if it has not.
+   */
+  async anew({ instance, node }: SeenMember): Promise<SeenMember | null> {
+    const other = () => {
+      const member = this.#reachable(node)
+      return member && member.instance !== instance ? member : null
+    }
+    const known = other()
+    if (known) return known
+    await this.#seek(SEEK_ANEW_EVERY_MS)
+    return other()
+  }
+
+  async #seek(everyMs: number): Promise<void> {
     const nowMs = this.#clock.now()
-    if (nowMs - this.#soughtAtMs >= SEEK_EVERY_MS) {
+    if (nowMs - this.#soughtAtMs >= everyMs) {
       this.#soughtAtMs = nowMs
       this.#seeking = this.#members.look().catch((error) => this.#log.debug('members not read', { error }))
     }
     await this.#seeking
-    return this.#reachable(node)
   }
 
   #reachable(node: string): SeenMember | null {
