@@ -32,10 +32,6 @@ const benches: Readonly<Record<string, { about: string; run: () => Promise<unkno
       'what a shared store on PostgreSQL costs a payment and a segment, beside a node’s own SQLite, and how soon another redeemer leads',
     run: () => import('./cluster.ts'),
   },
-  gateway: {
-    about: 'what a stream costs a gateway, over HTTP and over RTMP, with 1, 40 and 200 streams',
-    run: () => import('./gateway.ts'),
-  },
   scale: {
     about:
       'what a segment and a session cost an orchestrator with 1, 10, 100 and 1,000 sessions, on both stores',
