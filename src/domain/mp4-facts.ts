@@ -1,11 +1,6 @@
+import { type Box, boxesIn, inside } from './mp4/box-reader.ts'
 import { hevcCodec, type PictureSize } from './parameter-sets.ts'
 import type { SegmentFacts } from './segment-facts.ts'
-
-/** A box of an MP4 file: its four letters, and its content. */
-interface Box {
-  readonly type: string
-  readonly body: Uint8Array
-}
 
 /** What a track of a file is. */
 interface Track {
@@ -18,18 +13,16 @@ interface Track {
   readonly beginsWithKey: boolean
 }
 
-/** A file has few boxes at one level; more are not looked at. */
-const MAX_BOXES = 1_000
 /** Bytes of a sample entry before the boxes in it. */
 const VIDEO_ENTRY_BYTES = 78
 const AUDIO_ENTRY_BYTES = 28
 const MAX_RUNS = 300_000
 
 /** Reads a whole MP4 file; null where it is none. Fragments of a file say nothing by themselves. */
-export function readMp4(bytes: Uint8Array): SegmentFacts | null {
-  const movie = find(boxesOf(bytes), 'moov')
+export function mp4Facts(bytes: Uint8Array): SegmentFacts | null {
+  const movie = inside(bytes, 'moov')
   if (!movie) return null
-  const tracks = boxesOf(movie).flatMap(({ body, type }) => (type === 'trak' ? (trackOf(body) ?? []) : []))
+  const tracks = boxesIn(movie).flatMap(({ body, type }) => (type === 'trak' ? (trackOf(body) ?? []) : []))
   const video = tracks.find(({ isVideo }) => isVideo)
   const audio = tracks.find(({ isVideo }) => !isVideo)
   if (!video && !audio) return null
@@ -46,42 +39,22 @@ export function readMp4(bytes: Uint8Array): SegmentFacts | null {
   }
 }
 
-function boxesOf(bytes: Uint8Array): Box[] {
-  const view = viewOf(bytes)
-  const boxes: Box[] = []
-  for (let at = 0; at + 8 <= bytes.length && boxes.length < MAX_BOXES; ) {
-    const short = view.getUint32(at)
-    const isLong = short === 1 && at + 16 <= bytes.length
-    const size = isLong ? Number(view.getBigUint64(at + 8)) : short === 0 ? bytes.length - at : short
-    if (size < (isLong ? 16 : 8) || at + size > bytes.length) break
-    boxes.push({ type: lettersAt(bytes, at + 4), body: bytes.subarray(at + (isLong ? 16 : 8), at + size) })
-    at += size
-  }
-  return boxes
-}
-
-function find(boxes: readonly Box[], ...path: readonly string[]): Uint8Array | null {
-  const [type, ...rest] = path
-  const body = boxes.find((box) => box.type === type)?.body ?? null
-  return body === null || rest.length === 0 ? body : find(boxesOf(body), ...rest)
-}
-
 function trackOf(bytes: Uint8Array): Track | null {
-  const media = boxesOf(find(boxesOf(bytes), 'mdia') ?? bytes.subarray(0, 0))
-  const handler = find(media, 'hdlr')
-  const table = boxesOf(find(media, 'minf', 'stbl') ?? bytes.subarray(0, 0))
-  const entry = find(table, 'stsd')
+  const media = inside(bytes, 'mdia') ?? bytes.subarray(0, 0)
+  const handler = inside(media, 'hdlr')
+  const table = inside(media, 'minf', 'stbl') ?? bytes.subarray(0, 0)
+  const entry = inside(table, 'stsd')
   const kind = handler && handler.length >= 12 ? lettersAt(handler, 8) : ''
   if ((kind !== 'vide' && kind !== 'soun') || !entry || entry.length < 16) return null
   const isVideo = kind === 'vide'
-  const [sample] = boxesOf(entry.subarray(8))
+  const [sample] = boxesIn(entry.subarray(8))
   if (!sample) return null
   return {
     isVideo,
     codec: isVideo ? videoCodec(sample) : audioCodec(sample),
     size: isVideo ? sizeOf(sample.body) : null,
-    ...timesOf(find(table, 'stts'), timescaleOf(find(media, 'mdhd'))),
-    beginsWithKey: beginsWithKey(find(table, 'stss')),
+    ...timesOf(inside(table, 'stts'), timescaleOf(inside(media, 'mdhd'))),
+    beginsWithKey: beginsWithKey(inside(table, 'stss')),
   }
 }
 
@@ -93,17 +66,17 @@ function sizeOf(entry: Uint8Array): PictureSize | null {
 }
 
 function videoCodec({ body, type }: Box): string | null {
-  const inside = boxesOf(body.subarray(VIDEO_ENTRY_BYTES))
+  const described = body.subarray(VIDEO_ENTRY_BYTES)
   if (type === 'avc1' || type === 'avc3') {
-    const config = find(inside, 'avcC')
+    const config = inside(described, 'avcC')
     return config && config.length >= 4 ? `avc1.${hexOf(config.subarray(1, 4))}` : null
   }
   if (type === 'hvc1' || type === 'hev1') {
-    const config = find(inside, 'hvcC')
+    const config = inside(described, 'hvcC')
     return config && config.length >= 13 ? hevcCodec(config.subarray(1, 13)) : null
   }
   if (type === 'vp08') return 'vp08'
-  const config = type === 'vp09' ? find(inside, 'vpcC') : null
+  const config = type === 'vp09' ? inside(described, 'vpcC') : null
   if (!config || config.length < 7) return null
   return `vp09.${[config[4]!, config[5]!, config[6]! >> 4].map((n) => String(n).padStart(2, '0')).join('.')}`
 }
@@ -112,7 +85,7 @@ function audioCodec({ body, type }: Box): string | null {
   if (type === 'ac-3' || type === 'ec-3') return type
   if (type === 'Opus') return 'opus'
   if (type === '.mp3') return 'mp4a.40.34'
-  const stream = type === 'mp4a' ? find(boxesOf(body.subarray(AUDIO_ENTRY_BYTES)), 'esds') : null
+  const stream = type === 'mp4a' ? inside(body.subarray(AUDIO_ENTRY_BYTES), 'esds') : null
   return stream === null ? null : streamCodec(stream.subarray(4))
 }
 

@@ -1,7 +1,8 @@
-import { readMp4 } from './mp4-facts.ts'
+import { mp4Facts } from './mp4-facts.ts'
+import { onClock, TICKS_PER_MS } from './mpegts-clock.ts'
 import type { PictureSize } from './parameter-sets.ts'
 import type { Format } from './rendition.ts'
-import { readTransportStream } from './transport-stream.ts'
+import { transportStreamFacts } from './transport-stream-facts.ts'
 
 /** What a segment's container says of it, as playlists tell it to players. */
 export interface SegmentFacts {
@@ -28,15 +29,12 @@ export interface ClockSpan {
   readonly end: number
 }
 
-const TICKS_PER_MS = 90
-const WRAP = 2 ** 33
-
 /** How long a span is, to the next whole millisecond. */
 export function spanMs({ end, start }: ClockSpan): number {
-  return Math.round(((end - start + WRAP) % WRAP) / TICKS_PER_MS)
+  return Math.round(onClock(end - start) / TICKS_PER_MS)
 }
 
 /** Reads what a segment says of itself; null where it cannot be read. Never throws, and decodes nothing. */
 export function segmentFacts(bytes: Uint8Array, format: Format): SegmentFacts | null {
-  return format === 'mp4' ? readMp4(bytes) : readTransportStream(bytes)
+  return format === 'mp4' ? mp4Facts(bytes) : transportStreamFacts(bytes)
 }

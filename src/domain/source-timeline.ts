@@ -1,3 +1,4 @@
+import { TICKS_PER_MS, ticksBetween } from './mpegts-clock.ts'
 import type { ClockSpan, SegmentFacts } from './segment-facts.ts'
 
 /** Where a segment lies in its stream, the same for its source and all renditions. */
@@ -29,8 +30,6 @@ const MAX_KNOWN = 128
 const LATE_MS = 10_000
 /** Segments join where their times differ by no more, beside the length of a frame. */
 const TOLERANCE_MS = 500
-const TICKS_PER_MS = 90
-const WRAP = 2 ** 33
 
 /**
  * Adds a segment: it begins where the one before ends, or when it was made where that is much later, and it is behind a
@@ -86,6 +85,5 @@ function joins(before: ClockSpan, next: ClockSpan, { durationMs, facts }: Placed
   const isSingle = before.end === before.start
   const end = isSingle ? before.start + durationMs * TICKS_PER_MS : before.end
   const frameMs = facts && facts.pictures > 1 ? facts.picturesMs / (facts.pictures - 1) : 0
-  const apart = (((next.start - end + WRAP / 2) % WRAP) + WRAP) % WRAP
-  return Math.abs(apart - WRAP / 2) <= (TOLERANCE_MS + frameMs) * TICKS_PER_MS
+  return Math.abs(ticksBetween(end, next.start)) <= (TOLERANCE_MS + frameMs) * TICKS_PER_MS
 }

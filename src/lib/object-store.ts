@@ -87,6 +87,11 @@ export function mayPass(error: unknown): boolean {
   return error instanceof StoreError && (error.code === 'store-unreachable' || error.code === 'store-failed')
 }
 
+/** Whether no try can succeed with this file, whose path or size no store takes. */
+export function isHopeless(error: unknown): boolean {
+  return error instanceof StoreError && (error.code === 'bad-path' || error.code === 'object-too-big')
+}
+
 const MAX_PATH_BYTES = 1_024
 const MAX_ELEMENT_BYTES = 255
 

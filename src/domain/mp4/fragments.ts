@@ -1,5 +1,6 @@
+import { TICKS_PER_SECOND } from '../mpegts-clock.ts'
 import { box, fullBox, u8, u16, u32, u64 } from './boxes.ts'
-import { type MediaSample, type MediaSegment, type MediaTrack, TICKS_PER_SECOND } from './media-segment.ts'
+import type { MediaSample, MediaSegment, MediaTrack } from './media-segment.ts'
 
 /** A fragment has the size of its segment and this: a box that fills the rest has eight bytes at least. */
 const ROOM_BYTES = 16

@@ -39,17 +39,7 @@ export interface MediaSegment {
 /** Why a segment cannot be taken apart. */
 export type MediaFault = 'unreadable-media'
 
-/** The clock of MPEG-TS. */
-export const TICKS_PER_SECOND = 90_000
-const WRAP = 2 ** 33
-
 /** The error of a segment that cannot be taken apart. */
 export function unreadable(what: string): NodeError<MediaFault> {
   return new NodeError<MediaFault>('unreadable-media', what)
-}
-
-/** How far a time is from another by a clock of 33 bits that may have begun anew: the nearest that it can be. */
-export function ticksBetween(from: number, to: number): number {
-  const ahead = (((to - from) % WRAP) + WRAP) % WRAP
-  return ahead >= WRAP / 2 ? ahead - WRAP : ahead
 }

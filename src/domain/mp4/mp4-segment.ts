@@ -1,18 +1,12 @@
+import { boxesIn, inside } from './box-reader.ts'
 import { type MediaSample, type MediaSegment, type MediaTrack, unreadable } from './media-segment.ts'
 
 /** Five minutes of sound. */
 const MAX_SAMPLES = 100_000
-/** Tables of a few entries each. */
-const MAX_BOXES = 1_000
 /** Where a box that describes pictures has their size. */
 const SIZE_AT = 32
 /** The descriptor of a decoder. */
 const DECODER = 4
-
-interface Box {
-  readonly type: string
-  readonly body: Buffer
-}
 
 /**
  * Takes apart a segment that is an MP4 with an index, whatever its bytes are. Its samples are taken as they are, of any
@@ -187,25 +181,4 @@ function tableIn(tables: Buffer, type: string): Buffer {
   const table = inside(tables, type)
   if (!table) throw unreadable(`an MP4 without ${type}`)
   return table
-}
-
-/** What a box in a box holds; null where there is none. */
-function inside(bytes: Buffer, ...path: readonly string[]): Buffer | null {
-  let found: Buffer | null = bytes
-  for (const type of path) found = found && (boxesIn(found).find((box) => box.type === type)?.body ?? null)
-  return found
-}
-
-function boxesIn(bytes: Buffer): Box[] {
-  const boxes: Box[] = []
-  for (let at = 0; at + 8 <= bytes.length && boxes.length < MAX_BOXES; ) {
-    const short = bytes.readUInt32BE(at)
-    const isLong = short === 1 && at + 16 <= bytes.length
-    const size = isLong ? Number(bytes.readBigUInt64BE(at + 8)) : short === 0 ? bytes.length - at : short
-    const head = isLong ? 16 : 8
-    if (size < head || size > bytes.length - at) break
-    boxes.push({ type: bytes.toString('latin1', at + 4, at + 8), body: bytes.subarray(at + head, at + size) })
-    at += size
-  }
-  return boxes
 }

@@ -1,12 +1,6 @@
+import { TICKS_PER_SECOND, ticksBetween, timeAt } from '../mpegts-clock.ts'
 import { u32 } from './boxes.ts'
-import {
-  type MediaSample,
-  type MediaSegment,
-  type MediaTrack,
-  TICKS_PER_SECOND,
-  ticksBetween,
-  unreadable,
-} from './media-segment.ts'
+import { type MediaSample, type MediaSegment, type MediaTrack, unreadable } from './media-segment.ts'
 import { avc, hevc, type PictureCodec } from './pictures.ts'
 import { aacFrame, mp3Frame, type SoundFrame } from './sound.ts'
 
@@ -137,16 +131,6 @@ function payloadOf(bytes: Buffer, isRandom: boolean): Payload | null {
   const show = (flags & 2) !== 0 && bytes.length >= 14 ? timeAt(bytes, 9) : null
   const decode = flags === 3 && bytes.length >= 19 ? timeAt(bytes, 14) : show
   return { bytes: bytes.subarray(start), show, decode, isRandom }
-}
-
-function timeAt(bytes: Buffer, at: number): number {
-  return (
-    ((bytes[at]! >> 1) & 7) * 2 ** 30 +
-    (bytes[at + 1]! << 22) +
-    ((bytes[at + 2]! >> 1) << 15) +
-    (bytes[at + 3]! << 7) +
-    (bytes[at + 4]! >> 1)
-  )
 }
 
 interface Picture {

@@ -14,10 +14,10 @@ import {
   StoreError,
 } from '../../lib/object-store.ts'
 import type { OutsideStore } from '../../services/gateway/outside-store.ts'
+import { type BucketOptions, behind, readBounded } from './bucket.ts'
 import { contentTypeOf } from './content-type.ts'
 import { googleTokens, type TokenSource } from './google-token.ts'
 import { removeAll } from './remove-all.ts'
-import type { BucketOptions } from './s3-objects.ts'
 
 /** A bucket of Google. */
 export type GooglePlace = StorePlace & { readonly kind: 'google' }
@@ -25,7 +25,6 @@ export type GooglePlace = StorePlace & { readonly kind: 'google' }
 const REQUEST_MS = 10_000
 /** Of the answer to anything but a load. */
 const MAX_ANSWER_BYTES = 16_000_000
-const LAST = '\u{10ffff}'
 
 /** What a listing answers, as far as it is read. */
 interface Listed {
@@ -93,7 +92,7 @@ export class GoogleObjects implements OutsideStore {
       maxResults: String(most + 1),
       fields: 'items(name,size,updated),prefixes,nextPageToken',
       ...(shallow && { delimiter: '/' }),
-      ...(after !== '' && { startOffset: root + after + (after.endsWith('/') ? LAST : '') }),
+      ...(after !== '' && { startOffset: root + behind(after) }),
     })
     const url = `/storage/v1/b/${bucket}/o?${query}`
     const answer = await this.#ask({ url, method: 'GET', maxBytes: MAX_ANSWER_BYTES }, signal)
@@ -175,7 +174,7 @@ export class GoogleObjects implements OutsideStore {
         headers: { ...headers, authorization: `Bearer ${token}` },
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
       })
-      if (response.ok) return await readBounded(response, maxBytes)
+      if (response.ok) return await readBounded(response.body ?? [], maxBytes)
       await response.body?.cancel()
       if (response.status === 404 && method !== 'POST') return null
       const { status } = response
@@ -201,15 +200,4 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   readonly maxBytes: number
-}
-
-async function readBounded(response: Response, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length
-    if (length > maxBytes) throw new StoreError('object-too-big', `a file is more than ${maxBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return new Uint8Array(Buffer.concat(chunks, length))
 }

@@ -15,6 +15,7 @@ import {
   StoreError,
 } from '../../lib/object-store.ts'
 import type { GrantLimits, OutsideStore } from '../../services/gateway/outside-store.ts'
+import { type BucketOptions, behind, readBounded } from './bucket.ts'
 import { contentTypeOf } from './content-type.ts'
 import { removeAll } from './remove-all.ts'
 import { bucketUrl, type S3Place, uploadPolicy } from './s3-policy.ts'
@@ -24,19 +25,10 @@ const REQUEST_MS = 10_000
 const CONNECT_MS = 2_000
 /** Connections of one store. */
 const MAX_SOCKETS = 64
-/** Sorts after everything that lies in a folder. */
-const LAST = '\u{10ffff}'
 
 interface Opened {
   readonly sdk: typeof import('./s3-library.ts')
   readonly client: S3Client
-}
-
-/** How a bucket is used. */
-export interface BucketOptions {
-  readonly shown: string
-  /** Whether everybody may read what is saved. */
-  readonly isPublic: boolean
 }
 
 /** A bucket of S3, or of a service that speaks its protocol. */
@@ -100,8 +92,7 @@ export class S3Objects implements OutsideStore {
           Prefix: root + prefix,
           MaxKeys: Math.max(1, Math.min(limit, MAX_LISTED)),
           ...(shallow && { Delimiter: '/' }),
-          // What lies in a folder that was named sorts behind the folder.
-          ...(after !== '' && { StartAfter: root + after + (after.endsWith('/') ? LAST : '') }),
+          ...(after !== '' && { StartAfter: root + behind(after) }),
         }),
         { abortSignal },
       ),
@@ -199,18 +190,6 @@ async function open(place: S3Place): Promise<Opened> {
 }
 
 function nothing(): void {}
-
-/** Reads a body up to a size. Throws StoreError `object-too-big`. */
-async function readBounded(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > maxBytes) throw new StoreError('object-too-big', `a file is more than ${maxBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return new Uint8Array(Buffer.concat(chunks, length))
-}
 
 /** Statuses after which another try may succeed. */
 function isPassing(status: number): boolean {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { PoolMember } from '../../domain/chain.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -9,7 +10,6 @@ import {
   ListedOrchestrators,
   type PoolCache,
   PooledOrchestrators,
-  type PoolMember,
   serviceUrl,
 } from './orchestrator-source.ts'
 

@@ -1,3 +1,4 @@
+import type { PoolMember } from '../../domain/chain.ts'
 import type { Reach } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -74,15 +75,6 @@ export class ListedOrchestrators implements OrchestratorSource {
   stakeOf(): bigint {
     return 0n
   }
-}
-
-/** An orchestrator of the chain's pool. */
-export interface PoolMember {
-  readonly address: Address
-  readonly serviceUri: string
-  readonly stake: bigint
-  readonly activationRound: bigint
-  readonly deactivationRound: bigint
 }
 
 /** The chain calls that the pool needs. */

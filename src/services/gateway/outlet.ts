@@ -3,7 +3,7 @@ import type { StorageInfo } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { abortError, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { mayPass, StoreError } from '../../lib/object-store.ts'
+import { isHopeless, mayPass } from '../../lib/object-store.ts'
 import type { GrantLimits, OutsideStore } from './outside-store.ts'
 
 /** The pause before the second try; it doubles with each. */
@@ -138,7 +138,7 @@ export class Outlet {
     } catch (error) {
       if (signal.aborted) return 'failed'
       // Such a name or size is not the store's fault.
-      if (error instanceof StoreError && (error.code === 'bad-path' || error.code === 'object-too-big')) {
+      if (isHopeless(error)) {
         this.#needs.log.debug('segment cannot be saved in the object store', { path, error })
         return 'refused'
       }

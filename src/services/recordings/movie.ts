@@ -7,9 +7,10 @@ import {
   writeGap,
   writeHead,
 } from '../../domain/mp4/fragments.ts'
-import { type MediaSegment, TICKS_PER_SECOND, ticksBetween } from '../../domain/mp4/media-segment.ts'
+import type { MediaSegment } from '../../domain/mp4/media-segment.ts'
 import { readMp4 } from '../../domain/mp4/mp4-segment.ts'
 import { readTransportStream } from '../../domain/mp4/transport-stream.ts'
+import { TICKS_PER_SECOND, ticksBetween } from '../../domain/mpegts-clock.ts'
 import type { RecordedRun, RecordedSegment } from '../../domain/recording.ts'
 import { concatBytes, formatHex } from '../../lib/bytes.ts'
 import { keccak256 } from '../../lib/crypto.ts'

@@ -13,7 +13,7 @@ import { Alarm } from '../../lib/alarm.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { StoreError } from '../../lib/object-store.ts'
+import { isHopeless } from '../../lib/object-store.ts'
 import type { RecordStore } from './record-store.ts'
 import type { Recording, SegmentToRecord } from './recorder.ts'
 
@@ -361,11 +361,6 @@ export class RecordingWriter implements Recording {
 
 function durationOf({ durationMs }: SegmentToRecord): number {
   return Math.max(0, Math.round(durationMs))
-}
-
-/** Whether no further try of that file can succeed. */
-function isHopeless(error: unknown): boolean {
-  return error instanceof StoreError && (error.code === 'bad-path' || error.code === 'object-too-big')
 }
 
 function sizeOf({ bytes }: SegmentToRecord): number {

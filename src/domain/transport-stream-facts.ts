@@ -1,13 +1,11 @@
 import { concatBytes } from '../lib/bytes.ts'
+import { onClock, TICKS_PER_MS, ticksBetween, timeAt } from './mpegts-clock.ts'
 import { readAvcParameters, readHevcParameters, type VideoParameters } from './parameter-sets.ts'
 import type { SegmentFacts } from './segment-facts.ts'
 
 const PACKET = 188
 const SYNC = 0x47
 const PROGRAMS_PID = 0
-const TICKS_PER_MS = 90
-/** Times are modulo 2^33. */
-const WRAP = 2 ** 33
 /** Of the first picture and the first frame of sound so many bytes are looked at. */
 const HEAD_BYTES = 32_768
 
@@ -40,7 +38,7 @@ interface Track {
 }
 
 /** Reads a segment in MPEG-TS; null where it is none, or where packets of it are damaged. */
-export function readTransportStream(bytes: Uint8Array): SegmentFacts | null {
+export function transportStreamFacts(bytes: Uint8Array): SegmentFacts | null {
   if (bytes.length < PACKET) return null
   const tracks = new Map<number, Track>()
   let tablePid: number | null = null
@@ -109,11 +107,11 @@ function take(track: Track, payload: Uint8Array, isStart: boolean): void {
     return
   }
   if (payload.length < 9 || payload[0] !== 0 || payload[1] !== 0 || payload[2] !== 1) return
-  const time = (payload[7]! & 0x80) !== 0 && payload.length >= 14 ? timeOf(payload) : null
+  const time = (payload[7]! & 0x80) !== 0 && payload.length >= 14 ? timeAt(payload, 9) : null
   if (time === null) return
   track.frames++
   track.first ??= time
-  const since = signed(time - track.first)
+  const since = ticksBetween(track.first, time)
   track.earliest = Math.min(track.earliest, since)
   track.latest = Math.max(track.latest, since)
   if (track.frames === 1) addHead(track, payload.subarray(9 + payload[8]!))
@@ -129,21 +127,6 @@ function addHead(track: Track, part: Uint8Array): void {
   track.headBytes += part.length
 }
 
-function timeOf(header: Uint8Array): number {
-  const high = (header[9]! >> 1) & 7
-  const low = ((header[10]! << 7) | (header[11]! >> 1)) * 2 ** 15 + ((header[12]! << 7) | (header[13]! >> 1))
-  return high * 2 ** 30 + low
-}
-
-/** A difference of two times, which wrap, between -2^32 and 2^32. */
-function signed(difference: number): number {
-  return modulo(difference + WRAP / 2) - WRAP / 2
-}
-
-function modulo(time: number): number {
-  return ((time % WRAP) + WRAP) % WRAP
-}
-
 function factsOf(tracks: readonly Track[]): SegmentFacts | null {
   const withFrames = tracks.filter(({ frames }) => frames > 0)
   const video = withFrames.find(({ isVideo }) => isVideo)
@@ -155,7 +138,7 @@ function factsOf(tracks: readonly Track[]): SegmentFacts | null {
   const ticks = leading.latest - leading.earliest
   // The last frame is taken to last as long as the others.
   const lastTicks = leading.frames > 1 ? ticks / (leading.frames - 1) : 0
-  const start = modulo(leading.first! + leading.earliest)
+  const start = onClock(leading.first! + leading.earliest)
   return {
     video: parameters?.codec ?? null,
     audio: sound,
@@ -163,7 +146,7 @@ function factsOf(tracks: readonly Track[]): SegmentFacts | null {
     size: parameters?.size ?? null,
     pictures: video?.frames ?? 0,
     picturesMs: video ? ticks / TICKS_PER_MS : 0,
-    span: { start, end: modulo(start + ticks + lastTicks) },
+    span: { start, end: onClock(start + ticks + lastTicks) },
     isIndependent,
   }
 }
