@@ -4,6 +4,7 @@ import { devnetKey } from '../../../devnet/artifacts.ts'
 import { freePort } from '../../../devnet/tcp-link.ts'
 import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { HABITS, startHabits } from '../../../test/chain/rpc-habits.ts'
+import { CONFIRMATIONS } from '../../domain/chain.ts'
 import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { parseAddress, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -155,9 +156,30 @@ test('nothing is read of a block before the one that was followed, though every 
   assert.deepEqual(await deposits(), [ETHER])
   for (let i = 0; i < 4; i++) assert.ok((await client.blockNumber()) >= followed)
   await chain.protocol.fundSender(devnetKey('lag'), ETHER, 0n)
-  client.noteOwn(followed + 1n)
+  await client.noteOwn(followed + 1n)
   assert.deepEqual(await deposits(), [2n * ETHER])
   // A receipt from far beyond what was followed is not taken at its word.
-  client.noteOwn(followed + 1_000n)
+  await client.noteOwn(followed + 1_000n)
   assert.deepEqual(await deposits(), [2n * ETHER])
+})
+
+test('a transaction of this node is seen, however many blocks are still to be followed', async () => {
+  let followed = await chain.client.blockNumber()
+  const client = new ChainClient({
+    ...{ rpc: chain.rpc, addresses: chain.client.addresses },
+    followed: () => followed,
+  })
+  const sender = await chain.protocol.fundSender(devnetKey('far'), ETHER, 0n)
+  await chain.protocol.nextRound()
+  await chain.protocol.nextRound()
+  await chain.protocol.fundSender(devnetKey('far'), ETHER, 0n)
+  const own = await chain.client.blockNumber()
+  assert.ok(own > followed + CONFIRMATIONS)
+  const deposit = async () => (await client.senderInfo(sender)).deposit
+  assert.equal(await deposit(), 0n)
+  await client.noteOwn(own)
+  assert.equal(await deposit(), 2n * ETHER)
+  // The chain was reorganised: what is read is of the blocks that were followed.
+  followed -= 1n
+  assert.equal(await deposit(), 0n)
 })

@@ -23,7 +23,7 @@ import type { Log } from '../../lib/log.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
 import { ChainError } from './chain-error.ts'
 import { abis, CONTRACT_NAMES, type ContractAddresses, contractId } from './contracts.ts'
-import { parseQuantity, toQuantity } from './raw-header.ts'
+import { headerOf, parseQuantity, toQuantity } from './raw-header.ts'
 import type { Rpc } from './rpc.ts'
 
 /** The state that a read is about; `pending` includes the pool, where an endpoint knows it. */
@@ -138,8 +138,8 @@ export class ChainClient {
   readonly rpc: Rpc
   readonly addresses: ContractAddresses
   readonly #followed: () => bigint | null
-  /** The newest block with a transaction of this node. */
-  #own = 0n
+  /** The newest block with a transaction of this node, and what had been followed when it was noted. */
+  #own = { block: 0n, since: 0n }
 
   /** `followed`: the newest block that the node has followed, whose state it must not read any older; null: none. */
   constructor(needs: { rpc: Rpc; addresses: ContractAddresses; followed?: () => bigint | null }) {
@@ -148,11 +148,13 @@ export class ChainClient {
     this.#followed = needs.followed ?? (() => null)
   }
 
-  /** Notes a block with a transaction of this node: later reads are of this block at least. */
-  noteOwn(block: bigint): void {
-    const followed = this.#followed()
-    // A receipt far beyond what was followed is not believed: no endpoint could answer reads at that block.
-    if (followed !== null && block <= followed + CONFIRMATIONS) this.#own = larger(this.#own, block)
+  /** Notes a block with a transaction of this node: later reads are of this block at least. Never throws. */
+  async noteOwn(block: bigint): Promise<void> {
+    const since = this.#followed()
+    if (since === null) return
+    // One receipt is not believed about a block far beyond what was followed: nothing could be read at one that is not.
+    if (block > since + CONFIRMATIONS && !(await this.#isKnown(block))) return
+    if (block > this.#own.block) this.#own = { block, since }
   }
 
   /** The state of the rounds, all of it at one block. */
@@ -309,7 +311,17 @@ export class ChainClient {
   get #seen(): bigint | null {
     const followed = this.#followed()
     // The chain may have been reorganised since.
-    return followed !== null && this.#own <= followed + CONFIRMATIONS ? larger(followed, this.#own) : followed
+    return followed !== null && this.#own.since <= followed ? larger(followed, this.#own.block) : followed
+  }
+
+  /** Whether two endpoints, where there are several, know this block. */
+  async #isKnown(block: bigint): Promise<boolean> {
+    try {
+      const { answers } = await this.rpc.askTwo('eth_getBlockByNumber', [toQuantity(block), false])
+      return answers.every((answer) => headerOf(answer)?.number === block)
+    } catch {
+      return false
+    }
   }
 
   get #now(): AtBlock {

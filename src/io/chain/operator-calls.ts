@@ -318,7 +318,7 @@ export class OperatorCalls {
       },
       signal,
     )
-    this.#client.noteOwn(mined.block)
+    await this.#client.noteOwn(mined.block)
     if (mined.success) return mined
     throw new ChainError('failed-on-chain', `transaction failed txHash=${mined.hash}`, {
       details: { hash: mined.hash },

@@ -138,7 +138,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
         signal,
       )
       const { hash: txHash, success, fee } = mined
-      this.#client.noteOwn(mined.block)
+      await this.#client.noteOwn(mined.block)
       return { result: { kind: 'mined', txHash, success, fee }, mined }
     } catch (error) {
       return { result: unsent(error) }

@@ -194,7 +194,7 @@ export class TicketRedemption implements RedemptionChain {
   ): Promise<RedemptionResult> {
     try {
       const mined = await transaction
-      this.#client.noteOwn(mined.block)
+      await this.#client.noteOwn(mined.block)
       const { ticketBroker } = this.#client.addresses
       const redeemed = redemptionIn(mined.logs, ticketBroker, ticket)
       const share = tickets ?? Math.max(1, countRedemptions(mined.logs, ticketBroker))
