@@ -37,6 +37,10 @@ const benches: Readonly<Record<string, { about: string; run: () => Promise<unkno
       'what a segment and a session cost an orchestrator with 1, 10, 100 and 1,000 sessions, on both stores',
     run: () => import('./scale.ts'),
   },
+  gateway: {
+    about: 'what a stream costs a gateway, pushed and over RTMP, with 1, 40 and 200 of them',
+    run: () => import('./gateway.ts'),
+  },
 }
 
 const name = process.argv[2] ?? ''
