@@ -42,7 +42,7 @@ test('a problem is explained by an example', () => {
   assert.equal(
     out,
     `streams-full: streams refused: -maxSessions reached
-  for example: there are 10 streams, as many as -maxSessions allows, so further ones are refused
+  for example: -maxSessions allows 10 streams, and there are as many, so further ones are refused
   who must act: the gateway
   to change: raise -maxSessions
 `,

@@ -268,12 +268,12 @@ describe('the environment', () => {
   const advice = (variable: string) =>
     `every variable that begins with LP_ sets one, so unset ${variable}, or rename it if it is for another program (livepeer -help lists all flags)`
   const refused: [variables: Record<string, string>, sentence: string][] = [
-    [{ LP_SERVCEADDR: 'x' }, 'LP_SERVCEADDR in the environment is no flag: did you mean LP_SERVICEADDR?'],
-    [{ LP_ETH_URL: 'x' }, 'LP_ETH_URL in the environment is no flag: did you mean LP_ETHURL?'],
-    [{ LP_DATA_DIR: 'x' }, 'LP_DATA_DIR in the environment is no flag: did you mean LP_DATADIR?'],
-    [{ LP_PRINTER: 'hush' }, `LP_PRINTER in the environment is no flag: ${advice('LP_PRINTER')}`],
-    [{ LP_: 'x' }, `LP_ in the environment is no flag: ${advice('LP_')}`],
-    [{ 'LP_\n': 'x' }, `"LP_\\n" in the environment is no flag: ${advice('"LP_\\n"')}`],
+    [{ LP_SERVCEADDR: 'x' }, 'LP_SERVCEADDR in the environment is not a flag: did you mean LP_SERVICEADDR?'],
+    [{ LP_ETH_URL: 'x' }, 'LP_ETH_URL in the environment is not a flag: did you mean LP_ETHURL?'],
+    [{ LP_DATA_DIR: 'x' }, 'LP_DATA_DIR in the environment is not a flag: did you mean LP_DATADIR?'],
+    [{ LP_PRINTER: 'hush' }, `LP_PRINTER in the environment is not a flag: ${advice('LP_PRINTER')}`],
+    [{ LP_: 'x' }, `LP_ in the environment is not a flag: ${advice('LP_')}`],
+    [{ 'LP_\n': 'x' }, `"LP_\\n" in the environment is not a flag: ${advice('"LP_\\n"')}`],
     [
       { LP_AIWORKER: 'true' },
       'LP_AIWORKER is for AI or remote signing, which this node does not support: leave it out',

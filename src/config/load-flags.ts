@@ -306,8 +306,8 @@ function unknownVariable(variable: string): string {
   const words = variable.slice(environmentName('').length).replaceAll('_', '')
   // Any single letter is close to -v.
   const guess = words.length > 1 ? nearest(words, [...flagNames, ...Object.keys(oldNames)]) : null
-  if (guess) return `${spelled} in the environment is no flag: did you mean ${environmentName(guess)}?`
-  return `${spelled} in the environment is no flag: every variable that begins with LP_ sets one, so unset ${spelled}, or rename it if it is for another program (livepeer -help lists all flags)`
+  if (guess) return `${spelled} in the environment is not a flag: did you mean ${environmentName(guess)}?`
+  return `${spelled} in the environment is not a flag: every variable that begins with LP_ sets one, so unset ${spelled}, or rename it if it is for another program (livepeer -help lists all flags)`
 }
 
 /**

@@ -269,7 +269,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     passesMs: PASSES_MS,
     title: 'streams refused: -maxSessions reached',
     says: ({ streams }) =>
-      `there are ${counted(streams, 'stream')}, as many as -maxSessions allows, so further ones are refused`,
+      `-maxSessions allows ${counted(streams, 'stream')}, and there are as many, so further ones are refused`,
     change: () => 'raise -maxSessions',
   },
   'auth-webhook-failing': {

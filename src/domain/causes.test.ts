@@ -50,7 +50,7 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
   'no-orchestrators':
     'no orchestrator is active on chain with an address that can be called: name orchestrators with -orchAddr',
   'streams-full':
-    'there are 10 streams, as many as -maxSessions allows, so further ones are refused: raise -maxSessions',
+    '-maxSessions allows 10 streams, and there are as many, so further ones are refused: raise -maxSessions',
   'auth-webhook-failing':
     'the webhook https://hook.example of -authWebhookUrl does not decide on new streams (no answer within 10 s), so they are refused: see what the webhook does, or correct -authWebhookUrl',
   'recording-failing':

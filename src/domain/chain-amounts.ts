@@ -33,7 +33,7 @@ export function parseRecipient(text: string): Address {
     address = parseAddress(text)
   } catch {
     throw refusal(
-      `${JSON.stringify(text.slice(0, 80))} is no address: write 0x and 40 hexadecimal digits, with the right checksum if they are of both cases`,
+      `${JSON.stringify(text.slice(0, 80))} is not an address: write 0x and 40 hexadecimal digits, with the right checksum if they are of both cases`,
     )
   }
   if (address === ZERO_ADDRESS) throw refusal('the zero address is nobody’s: what is sent there is lost')

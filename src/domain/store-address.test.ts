@@ -89,7 +89,7 @@ const REFUSED: readonly (readonly [text: string, says: string])[] = [
   ['s3+https://KEY:SECRET@host/', `names no bucket: give ${OTHER_FORM}`],
   [
     's3://KEY:SE/CRET@eu-west-1/bucket',
-    'is no URL: in a key write / as %2F, @ as %40, # as %23 and ? as %3F',
+    'is not a URL: in a key write / as %2F, @ as %40, # as %23 and ? as %3F',
   ],
   ['s3://KEY:SECRET%@eu-west-1/bucket', 'has a % that begins no percent-encoding: write it as %25'],
   ['s3://KEY:SECRET@eu_west_1/bucket', `has no region: give ${FORM}`],

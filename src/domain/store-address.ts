@@ -83,7 +83,7 @@ export function parseStoreAddress(text: string): StoreAddress {
   // Of the schemes that it knows, URL would move a default port or a folder.
   const url = URL.parse(`store${text.slice(scheme.length)}`)
   if (!url) {
-    throw bad(`is no URL: in a key write / as %2F, @ as %40, # as %23 and ? as %3F`)
+    throw bad(`is not a URL: in a key write / as %2F, @ as %40, # as %23 and ? as %3F`)
   }
   if (scheme === 'file') return folderAt(decoded(url.pathname))
   return scheme === 'gs' ? googleAt(url) : s3At(scheme, url)

@@ -172,7 +172,7 @@ test('an orchestrator’s operator walks through the whole menu, and the chain s
   await wizard.item(
     '"transfer"',
     [/Enter recipient address/, '0x12\r'],
-    [/"0x12" is no address/, `${other.address}\r`],
+    [/"0x12" is not an address/, `${other.address}\r`],
     [/Enter amount/, '7\r'],
     sure,
   )

@@ -235,7 +235,7 @@ test('mistakes are refused before any node is asked', async () => {
     [`orchestrator transfer -1LPT ${OTHER}`, /./],
     [
       `orchestrator transfer 1LPT ${OTHER.replace('C44', 'c44')}`,
-      /^ADDRESS: .* is no address: write 0x and 40/,
+      /^ADDRESS: .* is not an address: write 0x and 40/,
     ],
     [`orchestrator transfer 1LPT 0x${'0'.repeat(40)}`, /the zero address is nobody’s/],
     ['orchestrator transfer 1LPT', /takes AMOUNT ADDRESS, not 1 arguments/],

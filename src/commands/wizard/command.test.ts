@@ -97,7 +97,7 @@ test('a script is read line by line, and its first line that is no answer ends i
   assert.deepEqual([wrong.changes, wrong.code], [[], 1])
   assert.match(
     wrong.errors,
-    /"0x12" is no address: .*nothing was sent for this item, and nothing more is read/,
+    /"0x12" is not an address: .*nothing was sent for this item, and nothing more is read/,
   )
   const right = await run(piped(`${TRANSFER}\n${OTHER}\n7\ny\n4\n99\n`), ['-yes'])
   assert.deepEqual(right.changes, [`POST /transferTokens amount=7&to=${OTHER}`, 'POST /initializeRound'])

@@ -108,14 +108,14 @@ export function price(answer: string): string {
 export function serviceUri(answer: string): string {
   const url = /^https?:\/\//.test(answer) && answer.length <= MAX_URI_CHARS ? URL.parse(answer) : null
   if (url === null || url.hostname === '') {
-    throw refusal(`${JSON.stringify(answer.slice(0, 80))} is no address: write https://HOST:PORT`)
+    throw refusal(`${JSON.stringify(answer.slice(0, 80))} is not an address: write https://HOST:PORT`)
   }
   if (!/^https?:\/\/[^/?#]*:\d+(?=[/?#]|$)/.test(answer)) {
     throw refusal(
       `${answer} has no port: write https://${url.hostname}:8935, or the port that gateways reach`,
     )
   }
-  if (isUnspecified(url.hostname)) throw refusal(`${url.hostname} is no host that gateways can call`)
+  if (isUnspecified(url.hostname)) throw refusal(`${url.hostname} is not a host that gateways can call`)
   return answer
 }
 

@@ -1382,7 +1382,7 @@ test('a stream beyond -maxSessions is refused, and the operator is told', async 
   await using set = await setUp([one()], { maxSessions: 1 })
   await set.push({ externalId: 'a' })
   await assert.rejects(set.push({ externalId: 'b' }), {
-    ...{ code: 'stream-refused', message: 'there are 1 streams, as many as -maxSessions allows' },
+    ...{ code: 'stream-refused', message: '-maxSessions allows 1 stream, and there are as many' },
   })
   assert.deepEqual(set.causes.codes, ['streams-full'])
 })
@@ -1421,7 +1421,7 @@ test('a name that segments are pushed to is not published, and the pushes go on'
 test('a publisher has its place among -maxSessions from the start', async () => {
   await using world = await setUp([new FakeOrchestrator('https://o1:8935')], { maxSessions: 1 })
   const publication = world.gateway.publish('movie')
-  assert.throws(() => world.gateway.publish('other'), /there are 1 streams, as many as -maxSessions allows/)
+  assert.throws(() => world.gateway.publish('other'), /-maxSessions allows 1 stream, and there are as many/)
   await assert.rejects(world.push({ externalId: 'other' }), { code: 'stream-refused' })
   assert.equal((await world.push({ isPublished: true })).length, 2)
   publication.leave()

@@ -8,6 +8,7 @@ import type { SelectionWeights } from '../../domain/selection.ts'
 import type { Inspection } from '../../domain/sound-state.ts'
 import { playedName } from '../../domain/stream-name.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { counted } from '../../lib/counted.ts'
 import { keccak256, type Signer } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
@@ -415,7 +416,7 @@ export class Gateway implements Service {
     this.#needs.causes?.met({ code: 'streams-full', facts: { streams: names.size } })
     throw new GatewayError(
       'stream-refused',
-      `there are ${names.size} streams, as many as -maxSessions allows`,
+      `-maxSessions allows ${counted(names.size, 'stream')}, and there are as many`,
     )
   }
 

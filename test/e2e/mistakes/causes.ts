@@ -307,7 +307,7 @@ export const mistakes: readonly Mistake[] = [
       publish(place)
     },
     ends: 'runs',
-    says: /WARN .*streams refused: -maxSessions reached .*there are 1 stream, as many as -maxSessions allows/,
+    says: /WARN .*streams refused: -maxSessions reached .*-maxSessions allows 1 stream, and there are as many/,
     flag: '-maxSessions',
     check: (node) => shownAs(node, 'streams-full', 'gateway'),
   },

@@ -7,7 +7,7 @@ export const mistakes: readonly Mistake[] = [
     flags: '-gateway',
     env: { LP_SERVCEADDR: 'host.example:8935' },
     ends: 1,
-    says: 'LP_SERVCEADDR in the environment is no flag: did you mean LP_SERVICEADDR?',
+    says: 'LP_SERVCEADDR in the environment is not a flag: did you mean LP_SERVICEADDR?',
     flag: 'LP_SERVICEADDR',
   },
   {
@@ -15,7 +15,7 @@ export const mistakes: readonly Mistake[] = [
     flags: '-gateway',
     env: { LP_ETH_URL: 'http://127.0.0.1:1' },
     ends: 1,
-    says: 'LP_ETH_URL in the environment is no flag: did you mean LP_ETHURL?',
+    says: 'LP_ETH_URL in the environment is not a flag: did you mean LP_ETHURL?',
     flag: 'LP_ETHURL',
   },
   {
@@ -23,7 +23,7 @@ export const mistakes: readonly Mistake[] = [
     flags: '-gateway',
     env: { LP_PRINTER_QUEUE: 'swordfish' },
     ends: 1,
-    says: 'LP_PRINTER_QUEUE in the environment is no flag: every variable that begins with LP_ sets one, so unset LP_PRINTER_QUEUE, or rename it if it is for another program (livepeer -help lists all flags)',
+    says: 'LP_PRINTER_QUEUE in the environment is not a flag: every variable that begins with LP_ sets one, so unset LP_PRINTER_QUEUE, or rename it if it is for another program (livepeer -help lists all flags)',
     flag: 'LP_PRINTER_QUEUE',
   },
   {
