@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RecordingLog } from '../../test/fakes/recording-log.ts'
+import { CAUSE_EXAMPLES } from '../domain/cause-examples.ts'
+import type { CauseCode } from '../domain/cause-facts.ts'
+import { type Cause, levelOf, passesAfterMs, sentenceOf, textOf } from '../domain/causes.ts'
 import type { NodeEvent } from '../domain/events.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { Supervisor } from '../lib/service.ts'
@@ -122,3 +125,29 @@ test('metrics show every cause that the roles can meet, with 0 while it is not t
   book.over('store-unwritable')
   assert.equal(countOf('store-unwritable'), 0)
 })
+
+for (const code of Object.keys(CAUSE_EXAMPLES) as CauseCode[]) {
+  test(`${code} is one line however often it occurs, and one more when it is over`, async () => {
+    const { book, clock, log } = bookOn()
+    const supervisor = new Supervisor()
+    await supervisor.start(book)
+    const cause = { code, facts: CAUSE_EXAMPLES[code] } as Cause
+    for (let times = 0; times < 7; times++) {
+      book.met(cause, 'about')
+      await clock.wind(30_000)
+    }
+    assert.deepEqual(
+      log.lines.map(({ fields, level, message }) => [level, message, fields.why]),
+      [[levelOf(code), textOf(cause).title, sentenceOf(cause)]],
+    )
+    const passesMs = passesAfterMs(code)
+    if (passesMs === null) book.over(code, 'about')
+    else await clock.wind(passesMs)
+    assert.deepEqual(
+      log.lines.slice(1).map(({ fields, level, message }) => [level, message, fields.occurrences]),
+      [['info', `over: ${textOf(cause).title}`, 7]],
+    )
+    assert.deepEqual(book.current, [])
+    await supervisor.stop()
+  })
+}
