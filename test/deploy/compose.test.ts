@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { test } from 'node:test'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { hasHaproxy } from '../../devnet/balancer.ts'
 import { COMPOSE, exampleVariables, readCompose } from './compose.ts'
 import { settingsOf } from './settings-of.ts'
 
@@ -77,4 +81,44 @@ test('a missing setting is refused before anything starts', () => {
     () => readCompose('redeemer.yaml', variables),
     /ORCHESTRATOR is missing: the registered address/,
   )
+})
+
+const scraped = z.object({
+  scrape_configs: z.tuple([
+    z.object({ static_configs: z.array(z.object({ targets: z.array(z.string()) })) }),
+  ]),
+})
+
+test('Prometheus asks every node of the cluster at its control API, and HAProxy knows every orchestrator', () => {
+  const { services } = readCompose('cluster.yaml', { ...exampleVariables(), ORCHESTRATOR: ADDRESS })
+  const nodes = [...services].filter(([, { isNode }]) => isNode)
+  const portOf = (command: readonly string[]) =>
+    /^-cliAddr=.*:(\d+)$/.exec(command.find((word) => word.startsWith('-cliAddr='))!)![1]
+  const { scrape_configs } = scraped.parse(parse(readFileSync(join(COMPOSE, 'prometheus.yml'), 'utf8')))
+  assert.deepEqual(
+    scrape_configs[0].static_configs.flatMap(({ targets }) => targets).sort(),
+    nodes.map(([name, { command = [] }]) => `${name}:${portOf(command)}`).sort(),
+  )
+  const config = readFileSync(join(COMPOSE, 'haproxy.cfg'), 'utf8')
+  assert.deepEqual(
+    [...config.matchAll(/^ {2}server (\S+) (\S+)$/gm)].map(([, name, at]) => `${name} ${at}`),
+    nodes.filter(([name]) => name.startsWith('orchestrator')).map(([name]) => `${name} ${name}:8935`),
+  )
+})
+
+test('HAProxy takes its configuration', { skip: hasHaproxy() ? false : 'HAProxy is not installed' }, () => {
+  const { status, stderr } = spawnSync('haproxy', ['-c', '-f', join(COMPOSE, 'haproxy.cfg')], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stderr)
+})
+
+test('Prometheus takes its configuration', {
+  skip: spawnSync('promtool', ['--version']).error ? 'promtool is not installed' : false,
+}, () => {
+  const config = join(COMPOSE, 'prometheus.yml')
+  const { status, stderr, stdout } = spawnSync('promtool', ['check', 'config', '--syntax-only', config], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stdout + stderr)
 })

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { z } from 'zod'
+import packageJson from '../../package.json' with { type: 'json' }
 import { settingsOf } from './settings-of.ts'
 
 /** The chart, rendered by Helm (HELM names the program). No cluster has run it. */
 
 const HELM = process.env.HELM ?? 'helm'
+/** Of PyPI: compares resources with the schemas of Kubernetes (KUBERNETES_VALIDATE names the program). */
+const VALIDATOR = process.env.KUBERNETES_VALIDATE ?? 'kubernetes-validate'
 const CHART = fileURLToPath(new URL('../../deploy/helm/livepeer', import.meta.url))
 const ADDRESS = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
 const skip = spawnSync(HELM, ['version']).status === 0 ? false : `${HELM} is not installed`
@@ -51,6 +55,29 @@ const statefulSet = z.object({
   }),
 })
 const other = z.object({ kind: z.string(), metadata: z.object({ name: z.string() }), spec: z.unknown() })
+
+test('the image that the chart installs is that of this version', () => {
+  const { appVersion } = parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8')) as { appVersion: string }
+  assert.equal(appVersion, packageJson.version)
+})
+
+test('Kubernetes would take each resource, by the schemas of its API', {
+  skip: skip || (spawnSync(VALIDATOR, ['--help']).error ? `${VALIDATOR} is not installed` : false),
+}, () => {
+  const { stdout: rendered } = helm('--set', `recipient=${ADDRESS}`)
+  const { status, stderr, stdout } = spawnSync(VALIDATOR, ['--strict', '-'], {
+    input: rendered,
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stdout + stderr)
+})
+
+test('helm lint finds nothing', { skip }, () => {
+  const { status, stdout } = spawnSync(HELM, ['lint', '--strict', CHART, '--set', `recipient=${ADDRESS}`], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stdout)
+})
 
 test('the chart is well formed, and each of its nodes accepts its flags without a warning', { skip }, () => {
   const rendered = rendering('--set', 'serviceMonitor=true')
