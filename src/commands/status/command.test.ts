@@ -102,6 +102,15 @@ test('a node that keeps tickets is asked for its book, of which the screen tells
   assert.equal(asked, 1, 'what the screen does not show is not asked for')
 })
 
+test('a node whose book cannot be read in time is shown without it', async (t) => {
+  const ledger = () => new Promise<never>(() => {})
+  const keeper = await node(t, well(orchestratorStatus()), 'hush', { '/ledger': ledger })
+  const { run, screens } = command()
+  assert.equal(await run('--token', 'hush', keeper), 0)
+  assert.match(screens[0]!, /NEEDS ATTENTION: nothing/)
+  assert.doesNotMatch(screens[0]!, /LUCK/)
+})
+
 test('a node that does not answer, and one that asks for a token, need attention: the exit code is 1', async (t) => {
   const guarded = await node(t, well(redeemerStatus()), 'hush')
   const unused = `127.0.0.1:${await freePort()}`

@@ -11,6 +11,8 @@ import { screenOf } from './screen.ts'
 /** The default control ports of nodes; 7937 is for a second orchestrator. */
 export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 2935]
 const DEFAULT_INTERVAL_SECONDS = 2
+/** The screen waits no longer for a book, from a database that may not answer: without it, it says nothing of luck. */
+const BOOK_TIMEOUT_MS = 1_500
 const MAX_INTERVAL_SECONDS = 3_600
 const MAX_ADDRESSES = 100
 
@@ -192,7 +194,7 @@ async function booksOf(
       const url = addresses.get(address)!
       try {
         const response = await fetchFrom({ url, token }, '/ledger', {
-          ...{ method: 'GET', signal, timeoutMs: ANSWER_TIMEOUT_MS },
+          ...{ method: 'GET', signal, timeoutMs: BOOK_TIMEOUT_MS },
         })
         const book = response.status === 200 ? luckBookIn(await textOf(response)) : null
         return book ? [[address, book] as const] : []

@@ -1,5 +1,6 @@
 import { type ControlAnswer, ControlError, type ControlRoute, route } from '../../io/http/control-route.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { PatientRead } from '../status/patient-read.ts'
 import { statusOf } from '../status/status.ts'
 import { type ControlledNode, notReady } from './context.ts'
 import { familiarStatus } from './familiar-status.ts'
@@ -10,6 +11,7 @@ const SHOWN_CHANGES = 20
 /** The routes about the node as a process: its state, its streams, whether it takes work (operations.md §4). */
 export function nodeRoutes(node: ControlledNode): ControlRoute[] {
   const { progress } = node
+  const changes = new PatientRead(() => node.changes.latest(SHOWN_CHANGES), node.clock)
   const yesOrNo = (path: string, about: string, is: () => boolean) =>
     route(path, { about, changes: false, answer: () => ({ text: String(is()) }) })
   return [
@@ -20,15 +22,14 @@ export function nodeRoutes(node: ControlledNode): ControlRoute[] {
         const { hasStarted, running, waitingFor } = progress
         const { clock, drain, version } = node
         const soFar = { version, nowMs: clock.now(), waitingFor, hasStarted, drain: drain.state }
-        const status = await statusOf(running, soFar)
+        const [status, latest] = await Promise.all([statusOf(running, soFar), changes.look()])
         if (!running) return { json: status }
         const settings = running.live.changed()
-        const changes = await node.changes.latest(SHOWN_CHANGES)
         return {
           json: {
             ...status,
             ...(settings.length > 0 && { settings }),
-            ...(changes.length > 0 && { changes }),
+            ...(latest && latest.length > 0 && { changes: latest }),
             ...(await familiarStatus(running, version)),
           },
         }

@@ -2,18 +2,24 @@ import type { OrchestratorState } from '../../domain/chain.ts'
 import type { SenderInfo } from '../../domain/float.ts'
 import { callsLeft } from '../../domain/reward.ts'
 import type { EndpointHealth } from '../../io/chain/endpoint-pool.ts'
+import type { MoneyReport } from '../../io/store/money-rows.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import { type Clock, settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
+import type { TicketCount } from '../../services/orchestrator/payment-records.ts'
 import type { WaitingTicket } from '../../services/redemption/waiting-tickets.ts'
 import type { ChainParts } from '../parts/chain.ts'
 import type { Parts } from '../parts.ts'
+import { type ClusterFigures, clusterFigures } from './cluster.ts'
 import { Glimpse } from './glimpse.ts'
 import { type MoneyFigures, moneyFigures } from './money.ts'
+import { PatientRead } from './patient-read.ts'
 import { type FundsFigures, fundsFigures, type PriceFigures, priceFigures } from './terms.ts'
 
 /** Shown of the tickets that wait, the most urgent first, and of open transactions, the oldest first. */
 const MAX_SHOWN = 100
+/** The members of a cluster renew their leases every 2 s; what was read of them is shown for so long. */
+const MEMBERS_MS = 500
 
 /** Winning tickets in one state, for one reason. */
 export interface TicketGroup {
@@ -119,15 +125,22 @@ export class StatusFacts {
   } | null
   /** Null unless the node is a gateway. */
   readonly #orchestrators: Glimpse<readonly string[]> | null
+  readonly #ticketCounts: PatientRead<readonly TicketCount[]>
+  readonly #money: PatientRead<MoneyReport>
+  /** Null without a cluster. */
+  readonly #members: Glimpse<void> | null
 
   constructor(parts: Parts, needs: { clock: Clock }) {
     const { clock } = needs
-    const { chain } = parts
+    const { chain, cluster } = parts
     const paying = parts.gateway?.paying
     this.#parts = parts
     this.#clock = clock
-    const { gateway } = parts
+    const { core, gateway } = parts
+    this.#ticketCounts = new PatientRead(() => core.store.countTickets(), clock)
+    this.#money = new PatientRead(() => core.store.money(clock.now()), clock)
     this.#orchestrators = gateway && new Glimpse(() => gateway.orchestrators(), clock)
+    this.#members = cluster && new Glimpse(() => cluster.members.look(), clock, MEMBERS_MS)
     this.#glimpses = chain && {
       balance: new Glimpse(() => chain.client.ethBalance(chain.account), clock),
       recipient: new Glimpse(() => chain.client.orchestrator(chain.recipient), clock),
@@ -163,13 +176,14 @@ export class StatusFacts {
     }
   }
 
-  /** Null where no tickets are kept. */
+  /** Null where no tickets are kept, and until they could be read. */
   async tickets(): Promise<TicketFigures | null> {
     const { winners } = this.#parts
     if (!winners) return null
-    const { store, totals } = this.#parts.core
-    const counted = await store.countTickets()
-    const { ever } = await store.money(this.#clock.now())
+    const { totals } = this.#parts.core
+    const [counted, money] = await Promise.all([this.#ticketCounts.look(), this.#money.look()])
+    if (!counted || !money) return null
+    const { ever } = money
     const firstExpiries = winners.keeper.firstExpiries()
     const count = (state: string) =>
       counted.filter((group) => group.state === state).reduce((sum, group) => sum + group.count, 0)
@@ -195,11 +209,12 @@ export class StatusFacts {
     }
   }
 
-  /** Null where nothing is earned or spent. */
+  /** Null where nothing is earned or spent, and until it could be read. */
   async money(): Promise<MoneyFigures | null> {
-    const { core, duties } = this.#parts
+    const { duties } = this.#parts
     if (!duties.keepsTickets && !duties.sendsTransactions) return null
-    return moneyFigures(await core.store.money(this.#clock.now()))
+    const money = await this.#money.look()
+    return money && moneyFigures(money)
   }
 
   /** The price of an orchestrator; null where nothing is asked. */
@@ -218,6 +233,13 @@ export class StatusFacts {
   /** The URLs of the orchestrators that a gateway may use; none of any other node, and until they have been read. */
   async orchestrators(): Promise<readonly string[]> {
     return (await this.#orchestrators?.look()) ?? []
+  }
+
+  /** The cluster as its database has it now; null where the node is in none. */
+  async cluster(): Promise<ClusterFigures | null> {
+    const { cluster } = this.#parts
+    await this.#members?.look()
+    return cluster && clusterFigures(cluster.members)
   }
 
   /** Null where no tickets are kept. */

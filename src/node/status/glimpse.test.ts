@@ -19,3 +19,23 @@ test('a chain that does not answer holds up the status for less than a second, t
   await clock.wind(999)
   assert.equal(await second, 7)
 })
+
+test('a value is read again once it is older than its reader allows, and a failure leaves the last one', async () => {
+  const clock = new ManualClock()
+  let read = 0
+  const glimpse = new Glimpse(
+    async () => {
+      if (++read === 3) throw new Error('connection refused')
+      return read
+    },
+    clock,
+    500,
+  )
+  const seen: (number | null)[] = []
+  for (let i = 0; i < 5; i++) {
+    seen.push(await glimpse.look())
+    await clock.wind(300)
+  }
+  assert.deepEqual(seen, [1, 1, 2, 2, 2])
+  assert.equal(read, 3)
+})

@@ -10,7 +10,7 @@ import type { TranscoderState } from '../../services/transcoding/transcoder-memb
 import type { LastingCause } from '../cause-book.ts'
 import type { DrainState } from '../drain.ts'
 import type { Parts } from '../parts.ts'
-import { type ClusterFigures, clusterFigures } from './cluster.ts'
+import type { ClusterFigures } from './cluster.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
 import type { MoneyFigures } from './money.ts'
 import type { FundsFigures, PriceFigures } from './terms.ts'
@@ -114,22 +114,27 @@ export async function statusOf(
   }
   if (!running) return progress
   const { facts, parts } = running
-  const { cluster, core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } =
-    parts
+  const { core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } = parts
   const { settings, transcoder } = parts
   const { fault: storeFault } = core.store
   const { segmentsFailed, segmentsRetried, segmentsTranscoded, ticketsAccepted, ticketsSent } = core.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed, retried: segmentsRetried }
   const { segmentsResent } = core.totals
   const price = facts.price()
-  const [chain, funds] = await Promise.all([facts.chain(), facts.funds()])
+  const [chain, members, funds, tickets, money] = await Promise.all([
+    facts.chain(),
+    facts.cluster(),
+    facts.funds(),
+    hasStarted ? ticketsOf(facts) : {},
+    hasStarted ? moneyOf(facts) : {},
+  ])
   return {
     ...progress,
     roles: [...settings.roles],
     network: settings.network.name,
     ...(storeFault !== null && { storeFault }),
     ...(core.env.causes.current.length > 0 && { causes: core.env.causes.current }),
-    ...(cluster && { cluster: clusterFigures(cluster.members) }),
+    ...(members && { cluster: members }),
     ...(chain && { chain }),
     ...(price && { price }),
     ...(funds && { funds }),
@@ -141,8 +146,8 @@ export async function statusOf(
     ...(duties.takesSessions && { capacity: capacityOf(parts) }),
     ...(duties.keepsTickets && { recipient: parts.chain!.recipient }),
     ...(redeemer && { floatStreams: redeemer.desk.streams }),
-    ...(hasStarted && (await ticketsOf(facts))),
-    ...(hasStarted && (await moneyOf(facts))),
+    ...tickets,
+    ...money,
     ...(reward && { reward: reward.reward.status() }),
     ...(hasStarted && roundInitializer && { rounds: roundInitializer.roundInitializer.status() }),
     ...(handingOver && {

@@ -133,6 +133,25 @@ test('a node that has the database again is a member again', async () => {
   await a.supervisor.stop()
 })
 
+test('an answer of the database that took long does not take the place of a later one', async () => {
+  const { clock, node, records } = cluster()
+  const [a, b] = [node(A), node(B, { address: '10.0.0.6:8935' })]
+  await a.start()
+  await b.start()
+  const late = Promise.withResolvers<void>()
+  records.reach = () => late.promise
+  const looked = a.members.look()
+  records.reach = async () => {}
+  await clock.wind(5_000)
+  late.resolve()
+  await looked
+  const [sibling] = a.members.siblings
+  assert.equal(sibling?.node, B)
+  assert.ok(sibling!.leftMs >= 2_000, `${sibling!.leftMs} ms of its lease are left`)
+  await a.supervisor.stop()
+  await b.supervisor.stop()
+})
+
 test('a restart at the same address takes its place at once, and the process before it stops', async () => {
   const { clock, node, records } = cluster()
   const [before, after] = [node(A), node(A)]

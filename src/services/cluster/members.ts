@@ -177,10 +177,13 @@ export class Members implements Service {
     return this.#needs.clock.now() + this.#clockAheadMs
   }
 
-  /** Reads the members again, for one that is not known yet. */
+  /** Reads the members again, for one that is not known yet, or to be shown. */
   async look(): Promise<void> {
     const atMs = this.#monotonic()
-    this.#seen = await this.#needs.records.members()
+    const seen = await this.#needs.records.members()
+    // An answer that took long must not take the place of one that was asked for later.
+    if (atMs < this.#seenAtMs) return
+    this.#seen = seen
     this.#seenAtMs = atMs
   }
 

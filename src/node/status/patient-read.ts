@@ -1,0 +1,49 @@
+import type { Clock } from '../../lib/clock.ts'
+
+/** A request waits this long for the store, then gets the last value: the status answers within a second. */
+const PATIENCE_MS = 700
+
+/**
+ * Reads something from the store for the status, each time anew. Where that takes long or fails, as while the database of a
+ * cluster is away, it is what was read last: status has to tell the cause of just that.
+ */
+export class PatientRead<T> {
+  readonly #read: () => Promise<T>
+  readonly #clock: Clock
+  #value: T | null = null
+  /** A reading that took too long: no other is begun beside it. */
+  #late: Promise<T | null> | null = null
+
+  constructor(read: () => Promise<T>, clock: Clock) {
+    this.#read = read
+    this.#clock = clock
+  }
+
+  /** Null until it could be read for the first time. */
+  async look(): Promise<T | null> {
+    const reading = this.#late ?? this.#begin()
+    const patience = new AbortController()
+    const tooLong = this.#clock.sleep(PATIENCE_MS, patience.signal).then(
+      () => true,
+      () => true,
+    )
+    const isLate = await Promise.race([reading.then(() => false), tooLong])
+    patience.abort()
+    if (!isLate) return (await reading) ?? this.#value
+    this.#late ??= reading.finally(() => {
+      this.#late = null
+    })
+    return this.#value
+  }
+
+  /** Never rejects: the store tells by itself why it cannot be used. */
+  async #begin(): Promise<T | null> {
+    try {
+      const value = await this.#read()
+      this.#value = value
+      return value
+    } catch {
+      return null
+    }
+  }
+}
