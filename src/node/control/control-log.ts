@@ -10,6 +10,8 @@ import type { NodeProgress } from './context.ts'
 const MAX_REMEMBERED = 100
 const MAX_PARAMS = 20
 const MAX_PARAM_CHARS = 200
+/** What was asked for is done: its answer waits no longer for a database that may be away. */
+const KEEPING_MS = 2_000
 
 /**
  * The record of what operators asked a node for: when, from where, what, and what came of it. It is in the node's store, where
@@ -27,7 +29,10 @@ export class ControlLog {
     this.#progress = needs.progress
   }
 
-  /** Adds an entry. Texts are cut, and unprintable characters escaped. */
+  /**
+   * Adds an entry. Texts are cut, and unprintable characters escaped. An entry that the store takes after KEEPING_MS is written
+   * all the same; rejects if the store has refused it by then.
+   */
   async add({ by, from, params, path, result, status }: ControlChange): Promise<void> {
     const record: ControlChangeRecord = {
       ...{ atMs: this.#clock.now(), from, by, path, status },
@@ -42,7 +47,15 @@ export class ControlLog {
     if (this.#remembered.length > MAX_REMEMBERED) this.#remembered.shift()
     const { params: asked, ...rest } = record
     this.#log.info('asked for a change through the control API', { ...rest, asked })
-    if (this.#isKept) await this.#store!.addControlChange(record)
+    if (!this.#isKept) return
+    const kept = this.#store!.addControlChange(record)
+    const patience = new AbortController()
+    const tooLong = this.#clock.sleep(KEEPING_MS, patience.signal).then(
+      () => true,
+      () => true,
+    )
+    const isLate = await Promise.race([kept.then(() => false), tooLong]).finally(() => patience.abort())
+    if (isLate) kept.catch((error) => this.#log.error('a change could not be recorded', { path, error }))
   }
 
   /** The newest entries, the newest first. */
