@@ -118,11 +118,13 @@ async function inStore(network: Network, { postgres, url }: SharedStore): Promis
   )
   const inState = (name: string) => Number(states.find(({ state }) => state === name)?.count ?? 0)
   const total = (column: 'received' | 'won') => counts.reduce((sum, row) => sum + Number(row[column]), 0)
-  const ids = await Promise.all(
-    network.of('orchestrator').map(async ({ dataDir, process }) => ({
-      name: process.command.name,
-      id: (await readFile(join(dataDir, 'node-id'), 'utf8')).trim(),
-    })),
+  const byOrchestrator = await Promise.all(
+    network.of('orchestrator').map(async ({ dataDir, process }) => {
+      const id = (await readFile(join(dataDir, 'node-id'), 'utf8')).trim()
+      // The payments of a node are counted in a row of their own, ID+payments.
+      const own = counts.filter(({ node }) => String(node).split('+', 1)[0] === id)
+      return [process.command.name, own.reduce((sum, row) => sum + Number(row.received), 0)] as const
+    }),
   )
   return {
     received: total('received'),
@@ -130,9 +132,7 @@ async function inStore(network: Network, { postgres, url }: SharedStore): Promis
     redeemed: inState('redeemed'),
     unfinished: inState('open') + inState('submitted') + inState('delivered'),
     refused: inState('refused'),
-    byOrchestrator: Object.fromEntries(
-      ids.map(({ id, name }) => [name, Number(counts.find(({ node }) => node === id)?.received ?? 0)]),
-    ),
+    byOrchestrator: Object.fromEntries(byOrchestrator),
     isQuiet: inState('submitted') === 0,
   }
 }
