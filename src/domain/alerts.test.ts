@@ -148,6 +148,11 @@ test('what cannot be told is not taken for well', () => {
   )
 })
 
+test('while a node has lost the database of its cluster, no node of it is told to be lost, or to be back', () => {
+  const { alerts, unknown } = alertsIn({ ...WELL, members: null })
+  assert.deepEqual([alerts, [...unknown]], [[], ['node-lost']])
+})
+
 test('names, titles and what rules mean are fit for Prometheus', () => {
   assert.equal(alertName('gpu-out-of-service'), 'LivepeerGpuOutOfService')
   for (const code of ALERT_CODES) {

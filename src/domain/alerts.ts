@@ -55,12 +55,15 @@ export interface AlertFacts {
     readonly lastsMs: number | null
     readonly leastDays: number
   } | null
-  readonly members: readonly {
-    readonly node: string
-    readonly address: string
-    readonly isAlive: boolean
-    readonly silentMs: number
-  }[]
+  /** Of the cluster; null while its database does not answer, and so nothing is known of them. */
+  readonly members:
+    | readonly {
+        readonly node: string
+        readonly address: string
+        readonly isAlive: boolean
+        readonly silentMs: number
+      }[]
+    | null
   readonly certificateExpiresAtMs: number | null
   readonly devices: readonly { readonly device: string; readonly outOfService: string | null }[]
   readonly disk: {
@@ -211,12 +214,12 @@ export const ALERTS = {
     means: 'a node of the cluster is gone without having ended in order',
     find: ({ members }) =>
       members
-        .filter(({ isAlive }) => !isAlive)
+        ?.filter(({ isAlive }) => !isAlive)
         .map(({ address, node, silentMs }) => ({
           about: node,
           says: `the node ${node} of this cluster at ${address} has not been seen for ${Math.round(silentMs / 1000)} s`,
           change: 'check that machine, and start its node again',
-        })),
+        })) ?? null,
   },
   'certificate-expiring': {
     title: 'Certificate expires',

@@ -51,6 +51,7 @@ async function world(t: TestContext) {
     winners: { keeper: { waiting: () => [{ hash: '0x0a', faceValue: 5n, expiryBlock: 165n }] } },
     cluster: {
       members: {
+        isIn: true,
         all: [
           { node: 'n1', address: 'a:1', leftMs: 3_000 },
           { node: 'n2', address: 'b:1', leftMs: -5_000 },
@@ -64,11 +65,11 @@ async function world(t: TestContext) {
     recipientState: async () => recipient,
     funds: async () => ({ depositWei: 7n, depositLastsMs: 20 * DAY_MS }),
   } as unknown as StatusFacts
-  return { clock, store, alertFacts: new NodeAlertFacts(parts, facts) }
+  return { clock, store, parts, alertFacts: new NodeAlertFacts(parts, facts) }
 }
 
 test('what rules judge is read from the parts of the node, its store and its disk', async (t) => {
-  const { alertFacts, clock, store } = await world(t)
+  const { alertFacts, clock, parts, store } = await world(t)
   const spend = (nonce: number, fee: bigint, atMs: number) =>
     store.saveTransaction(
       {
@@ -95,6 +96,8 @@ test('what rules judge is read from the parts of the node, its store and its dis
   assert.deepEqual(withoutDisk, always)
   await clock.wind(10 * 365 * DAY_MS)
   assert.ok((await codes()).includes('certificate-expiring'))
+  Object.assign(parts.cluster!.members, { isIn: false })
+  assert.equal((await alertFacts.read()).members, null, 'its own lease has run out')
 })
 
 test('a node without chain, cluster and transcoder has nothing to tell of them', async () => {

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises'
 import type { AlertFacts } from '../domain/alerts.ts'
 import { dayOf } from '../domain/money.ts'
 import { TicketBoard } from '../io/store/ticket-board.ts'
+import type { Members } from '../services/cluster/members.ts'
 import type { Parts } from './parts.ts'
 import { roundClockOf, type StatusFacts } from './status/facts.ts'
 import { Glimpse } from './status/glimpse.ts'
@@ -51,9 +52,7 @@ export class NodeAlertFacts {
       recipient: recipient && chain && { ...recipient, address: chain.recipient },
       account,
       deposit,
-      members: (cluster?.members.all ?? []).map(({ address, leftMs, node }) => ({
-        ...{ node, address, isAlive: leftMs > 0, silentMs: Math.max(0, -leftMs) },
-      })),
+      members: cluster ? membersOf(cluster.members) : [],
       certificateExpiresAtMs: certs === null ? null : (core.ownCerts?.expiresAtMs ?? null),
       devices: transcoder?.media.state?.devices ?? [],
       disk,
@@ -84,4 +83,12 @@ export class NodeAlertFacts {
 async function diskOf(path: string): Promise<AlertFacts['disk']> {
   const { bavail, blocks, bsize } = await statfs(path, { bigint: true })
   return { path, freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+}
+
+/** Null while this node's own lease has run out: then the database does not answer, and every member looks silent. */
+function membersOf({ all, isIn }: Pick<Members, 'all' | 'isIn'>): AlertFacts['members'] {
+  if (!isIn) return null
+  return all.map(({ address, leftMs, node }) => ({
+    ...{ node, address, isAlive: leftMs > 0, silentMs: Math.max(0, -leftMs) },
+  }))
 }

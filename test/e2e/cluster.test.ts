@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BalancerMode, hasHaproxy } from '../../devnet/balancer.ts'
 import { Network, type NetworkNode } from '../../devnet/network.ts'
+import { readAnswer } from '../../src/commands/status/answer.ts'
+import { nodeRows } from '../../src/console/models/nodes.ts'
 import type { GatewayStatus, NodeStatus } from '../../src/node/status/status.ts'
 import { nullEngineEntry } from '../tools/null-engine.ts'
 import { until } from '../tools/until.ts'
@@ -26,6 +28,10 @@ const UPGRADES_ALL = process.env.CLUSTER_UPGRADE === 'all'
 /** In blocks of a second: winners at the end of a round can be redeemed for 110 of them. */
 const ROUND_LENGTH = 150n
 const AWAY_MS = 3_000
+/** The console shows within 5 s that a node was killed; up to 2 s of them pass until it reads the figures again. */
+const MISSED_MS = 5_000
+/** The status answers within a second; longer on a busy machine. Without a limit for the database it takes ten. */
+const TOLD_MS = 4_000
 /** A gateway waits for half of it for the headers of an answer: on a busy machine a healthy node may take seconds. */
 const SEGMENT_MS = 8_000
 /** One ticket for some segments: redeeming each costs a transaction. */
@@ -60,8 +66,14 @@ async function clusterBehind(t: TestContext, balancerMode: BalancerMode): Promis
 /** What the store and the chain hold once all is settled: every ticket that won is redeemed, or refused with a reason. */
 async function assertNothingLost(network: Network): Promise<void> {
   const { distinct } = await network.protocol.redemptions()
-  const { lost, pending, redeemed, refused, won } = await settleTickets(network)
+  const { byOrchestrator, lost, pending, received, redeemed, refused, won } = await settleTickets(network)
   assert.ok(won > 0)
+  const ofEach = Object.values(byOrchestrator)
+  assert.equal(
+    ofEach.reduce((sum, tickets) => sum + tickets, 0),
+    received,
+    JSON.stringify(byOrchestrator),
+  )
   assert.deepEqual({ lost, pending, refused }, { lost: 0, pending: 0, refused: 0 })
   assert.equal(redeemed, won)
   assert.ok(distinct <= won)
@@ -97,6 +109,45 @@ async function assertLed(network: Network): Promise<void> {
   }, 'one leader of redemption and one of rewards')
 }
 
+/** A node that was killed is shown as late or away by the console of another one, which reads the status every 2 s. */
+async function assertMissed(t: TestContext, network: Network): Promise<void> {
+  const [watching] = network.of('orchestrator') as [NetworkNode]
+  const { dataDir, process } = network.of('reward').at(-1) as NetworkNode
+  const key = `member ${(await readFile(join(dataDir, 'node-id'), 'utf8')).trim()}`
+  const state = async () => {
+    const { control } = watching.process.command
+    const answer = { httpStatus: 200, body: JSON.stringify(await watching.process.status()) }
+    const seen = readAnswer(control, answer, { atMs: Date.now(), withToken: false })
+    return seen.kind === 'status' ? nodeRows(seen).find((row) => row.key === key)?.state : undefined
+  }
+  await until(async () => ((await state()) === 'ready' ? true : null), 'the node among the members')
+  const killedMs = performance.now()
+  await process.kill()
+  await until(async () => ((await state()) === 'ready' ? null : true), 'the node to be missed', MISSED_MS)
+  t.diagnostic(`a killed node was missed after ${Math.round(performance.now() - killedMs)} ms`)
+  await process.start()
+}
+
+/** While the database does not answer, a node still tells its status, with the cause and the money that it knows. */
+async function assertTold(network: Network): Promise<void> {
+  const { postgres } = network.store!
+  const { process } = network.of('orchestrator')[0] as NetworkNode
+  assert.ok((await process.status<NodeStatus>()).money)
+  postgres.freeze()
+  try {
+    await until(async () => {
+      const askedMs = performance.now()
+      const { causes = [], money } = await process.status<NodeStatus>()
+      const tookMs = Math.round(performance.now() - askedMs)
+      assert.ok(tookMs < TOLD_MS, `the status took ${tookMs} ms`)
+      assert.ok(money)
+      return causes.some(({ code }) => /^(store-away|membership-lapsed)$/.test(code)) ? true : null
+    }, 'the cause')
+  } finally {
+    postgres.thaw()
+  }
+}
+
 for (const mode of ['tcp', 'http'] as const) {
   test(`${mode}: orchestrators are killed one after the other and no segment fails, no payment is refused`, {
     skip: hasHaproxy() ? false : 'HAProxy is not installed',
@@ -123,9 +174,11 @@ for (const mode of ['tcp', 'http'] as const) {
     const { retried } = (await network.gateway.status<GatewayStatus>()).segments
     await upgrade(t, network)
     await assertLed(network)
+    if (mode === 'tcp') await assertMissed(t, network)
     const upgraded = load.served
     await until(async () => (load.served >= upgraded + STREAMS ? true : null), 'segments after the upgrade')
     await load.stop()
+    if (mode === 'http') await assertTold(network)
     const failed = load.pushed
       .filter(({ status }) => status !== 200)
       .map(({ status, text }) => `${status} ${text}`)

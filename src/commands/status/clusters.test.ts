@@ -78,17 +78,19 @@ test('in a cluster the one that leads is shown from any node, and an orchestrato
   const leads = (duty: LedDuty) => ({ leads: [{ duty, forMs: 180_000 }] })
   const redeemer = { ...memberOf('4', ['redeemer']), ...leads('redeem') }
   const members = [memberOf('7'), redeemer, { ...memberOf('6', ['reward']), ...leads('reward') }]
-  const seen = (known: readonly MemberFigures[]) => [
+  const seen = (known: readonly MemberFigures[], isIn = true) => [
     answerOf(
       '10.0.0.7:7935',
       orchestratorStatus({
         redeemers: undefined,
         chain: chainFigures(ORCHESTRATOR, { balance: 0n, redemptionsLeft: 0n }),
-        cluster: { node: '7'.repeat(16), isIn: true, members: [...known] },
+        cluster: { node: '7'.repeat(16), isIn, members: [...known] },
       }),
     ),
   ]
   assert.deepEqual(problemsOf(seen(members)), [])
+  const cutOff = members.map((each) => ({ ...each, alive: false, silentMs: 9_000, leads: [] }))
+  assert.deepEqual(problemsOf(seen(cutOff, false)), [])
   assert.match(
     chapter(seen(members), 'WHO REDEEMS'),
     /^WHO REDEEMS\n {2}redeemer 10\.0\.0\.4:8935 \(4{16}\) of the cluster, which has led for 3 min$/,

@@ -13,12 +13,15 @@ type Member = Cluster['members'][number]
 /** The chapter of each cluster that these nodes belong to: its members, whether they were asked or not. */
 export function clustersOf(nodes: readonly SeenNode[]): { title: string; lines: Line[] }[] {
   const clusters = distinct(nodes)
-  return clusters.map(({ members }, index) => {
+  return clusters.map(({ isIn, members }, index) => {
     const alive = members.filter((member) => member.alive)
     const sum = (of: (member: Member) => number) => alive.reduce((total, member) => total + of(member), 0)
     const most = sum(({ work }) => work.maxSessions)
-    const head = `${alive.length} of ${counted(members.length, 'node')} alive, ${sum(({ work }) => work.sessions)} of ${counted(most, 'session')}`
-    const shown = members.slice(0, MAX_MEMBERS).map((member): Line => [2, memberLine(member)])
+    const all = counted(members.length, 'node')
+    const head = isIn
+      ? `${alive.length} of ${all} alive, ${sum(({ work }) => work.sessions)} of ${counted(most, 'session')}`
+      : `${all}, as they were when the database last answered: which are alive is not known`
+    const shown = members.slice(0, MAX_MEMBERS).map((member): Line => [2, memberLine(member, isIn)])
     const more = members.length - shown.length
     return {
       title: clusters.length === 1 ? 'Cluster' : `Cluster ${index + 1}`,
@@ -39,11 +42,14 @@ export function otherLeaders(nodes: readonly SeenNode[], duty: string): string[]
   )
 }
 
-/** One sentence for each member that ended without giving its place back. */
+/**
+ * One sentence for each member that ended without giving its place back. A node whose own lease has run out does not know of
+ * any: its database does not answer.
+ */
 export function silentMembers(nodes: readonly SeenNode[]): string[] {
-  return distinct(nodes).flatMap(({ members }) =>
+  return distinct(nodes).flatMap(({ isIn, members }) =>
     members
-      .filter(({ alive }) => !alive)
+      .filter(({ alive }) => isIn && !alive)
       .map(
         (member) =>
           `the ${nameOf(member)} of the cluster has been silent for ${duration(member.silentMs)}: start it again, unless it was taken out for good (it is forgotten after a day)`,
@@ -100,7 +106,7 @@ const LEADS: Readonly<Record<string, string>> = {
   ...{ reward: 'leads rewards', 'initialize rounds': 'leads round initialisation' },
 }
 
-function memberLine(member: Member): string {
+function memberLine(member: Member, isIn: boolean): string {
   const { alive, leads = [], silentMs, version, work } = member
   const led = leads.flatMap(({ duty, forMs }) =>
     LEADS[duty] ? [`, ${LEADS[duty]} for ${duration(forMs)}`] : [],
@@ -108,5 +114,5 @@ function memberLine(member: Member): string {
   const { maxSessions, sessions, takesSegments } = work
   const load = maxSessions > 0 || sessions > 0 ? `, ${sessions} of ${counted(maxSessions, 'session')}` : ''
   const rests = maxSessions > 0 && !takesSegments ? ', takes no more' : ''
-  return `${nameOf(member)}   version ${version}${load}${led.join('')}${alive ? rests : `, silent for ${duration(silentMs)}`}`
+  return `${nameOf(member)}   version ${version}${load}${led.join('')}${alive || !isIn ? rests : `, silent for ${duration(silentMs)}`}`
 }

@@ -31,8 +31,9 @@ export function nameOf({ address, status }: SeenNode): string {
 /** Whether a node redeems winning tickets itself. In a cluster an orchestrator does so only while no redeemer is there. */
 export function redeems({ status: { cluster, redeemers, roles = [], tickets } }: SeenNode): boolean {
   if (tickets === undefined || redeemers !== undefined) return false
+  // While its database does not answer, a node goes by the members that it knew.
   const isRedeemer = ({ alive, roles }: { readonly alive: boolean; readonly roles: readonly string[] }) =>
-    alive && roles.includes('redeemer')
+    (alive || cluster?.isIn === false) && roles.includes('redeemer')
   return roles.includes('redeemer') || !(cluster?.members.some(isRedeemer) ?? false)
 }
 

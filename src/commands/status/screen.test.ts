@@ -541,6 +541,16 @@ test('a cluster is shown once with all its nodes, whichever were asked, and a si
   assert.deepEqual(problemsOf(answers), [
     'the orchestrator 10.0.0.9:8935 (9999999999999999) of the cluster has been silent for 40 s: start it again, unless it was taken out for good (it is forgotten after a day)',
   ])
+  const cutOff = [
+    seenBy(
+      '8',
+      false,
+      members.map((each) => ({ ...each, alive: false, silentMs: 9_000, leads: [] })),
+    ),
+  ]
+  assert.deepEqual(problemsOf(cutOff), [], 'a node without its database does not know who is gone')
+  assert.match(chapter(cutOff, 'CLUSTER'), /4 nodes, as they were when the database last answered/)
+  assert.doesNotMatch(chapter(cutOff, 'CLUSTER'), /silent/)
   const other = answerOf(
     'x:1',
     orchestratorStatus({ cluster: { node: 'f'.repeat(16), isIn: true, members: [member('1')] } }),

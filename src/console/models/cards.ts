@@ -1,6 +1,7 @@
 import type { SeenNode } from '../../commands/status/answer.ts'
 import { moneyRows } from '../../commands/status/money.ts'
 import { ether } from '../../lib/amounts.ts'
+import { counted } from '../../lib/counted.ts'
 import { roundLine } from './chain.ts'
 import { nodeRows, nodesLine } from './nodes.ts'
 
@@ -31,8 +32,15 @@ export function cardsOf(node: SeenNode): Card[] {
     const sum = (of: 'sessions' | 'maxSessions') => alive.reduce((total, { work }) => total + work[of], 0)
     cards.push({
       title: 'Cluster',
-      figure: `${alive.length} of ${cluster.members.length}`,
-      detail: `nodes alive, ${sum('sessions')} of ${sum('maxSessions')} sessions`,
+      ...(cluster.isIn
+        ? {
+            figure: `${alive.length} of ${cluster.members.length}`,
+            detail: `nodes alive, ${sum('sessions')} of ${sum('maxSessions')} sessions`,
+          }
+        : {
+            figure: '?',
+            detail: `of ${counted(cluster.members.length, 'node')}: the database does not answer`,
+          }),
     })
   }
   if (tickets) cards.push(ticketCard(tickets))

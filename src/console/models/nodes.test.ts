@@ -52,9 +52,9 @@ test('a node shows itself with its sessions and load, its redeemer and its trans
 
 test('any node of a cluster shows all of them: who leads, who is late, who is away', () => {
   const members = [
-    member('1', { leads: [{ duty: 'redeem', forMs: 600_000 }], roles: ['redeemer'] }),
+    member('1', { leads: [{ duty: 'redeem', forMs: 600_000 }], roles: ['redeemer'], seenMs: 2_400 }),
     member('2'),
-    member('3', { seenMs: 4_000 }),
+    member('3', { seenMs: 3_000 }),
     member('4', { alive: false, silentMs: 90_000, seenMs: 96_000 }),
     member('5', { work: { takesSegments: false, maxSessions: 10, sessions: 10, segments: 0 } }),
   ]
@@ -64,8 +64,8 @@ test('any node of a cluster shows all of them: who leads, who is late, who is aw
     rows.map(({ name, notes, seen, state, via }) => [name, via, state, seen, notes]),
     [
       ['10.0.0.2:8935', 'this node', 'ready', 'now', ''],
-      ['10.0.0.1:8935', 'of the cluster', 'ready', '1 s ago', 'leads: redeem, for 10 min'],
-      ['10.0.0.3:8935', 'of the cluster', 'late', '4 s ago', ''],
+      ['10.0.0.1:8935', 'of the cluster', 'ready', '2 s ago', 'leads: redeem, for 10 min'],
+      ['10.0.0.3:8935', 'of the cluster', 'late', '3 s ago', ''],
       ['10.0.0.4:8935', 'of the cluster', 'away', 'silent for 90 s', ''],
       ['10.0.0.5:8935', 'of the cluster', 'ready', '1 s ago', 'takes no more'],
     ],
@@ -74,6 +74,21 @@ test('any node of a cluster shows all of them: who leads, who is late, who is aw
     rows.map(({ key }) => key).length,
     new Set(rows.map(({ key }) => key)).size,
     'each row has a key of its own',
+  )
+})
+
+test('a node that its database does not answer shows the others as late, not as away', () => {
+  const members = [member('1', { alive: false, silentMs: 9_000, seenMs: 15_000 }), member('2')]
+  const status = orchestratorStatus({
+    redeemers: [],
+    cluster: { node: '2'.repeat(16), isIn: false, members },
+  })
+  assert.deepEqual(
+    rowsOf(status).map(({ seen, state }) => [state, seen]),
+    [
+      ['ready', 'now'],
+      ['late', '15 s ago'],
+    ],
   )
 })
 

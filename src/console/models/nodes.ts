@@ -3,8 +3,8 @@ import { roleName } from '../../commands/status/role-name.ts'
 import { duration } from '../../commands/status/words.ts'
 import { counted } from '../../lib/counted.ts'
 
-/** A member of a cluster renews its lease every 2 s; one that has not done so for this long is late. */
-const LATE_MS = 3_500
+/** A member of a cluster renews its lease every 2 s, and was read half a second ago at most: one that is older than this is late. */
+const LATE_MS = 2_900
 
 /** A node, or another process that this node works with, as a row. */
 export interface NodeRow {
@@ -37,8 +37,10 @@ function clusterRows(node: SeenNode): NodeRow[] {
   const rows = cluster.members.map((member): NodeRow => {
     const { alive, leads = [], roles, seenMs, silentMs, version, work } = member
     const isThis = member.node === cluster.node
+    // While the database does not answer this node, it does not know of any that has ended.
+    const isAway = !alive && cluster.isIn
     const isLate = !alive || (seenMs ?? 0) > LATE_MS
-    const seen = alive ? `${duration(seenMs ?? 0)} ago` : `silent for ${duration(silentMs)}`
+    const seen = !isAway ? `${duration(seenMs ?? 0)} ago` : `silent for ${duration(silentMs)}`
     return {
       ...{ key: `member ${member.node}`, role: roleName(roles), name: member.address, version },
       via: isThis ? 'this node' : 'of the cluster',
@@ -48,7 +50,7 @@ function clusterRows(node: SeenNode): NodeRow[] {
         ...(alive && work.maxSessions > 0 && !work.takesSegments ? ['takes no more'] : []),
       ]),
       seen: isThis ? 'now' : seen,
-      state: isThis ? own.state : !alive ? 'away' : isLate ? 'late' : 'ready',
+      state: isThis ? own.state : isAway ? 'away' : isLate ? 'late' : 'ready',
     }
   })
   const isListed = cluster.members.some((member) => member.node === cluster.node)

@@ -8,7 +8,7 @@ export interface Timers {
 /** After an event the figures are read at once, but not again within this time. */
 const SHORTEST_MS = 1_000
 /** They are read this often even if nothing is told: a node that is lost tells nothing. */
-const LONGEST_MS = 2_500
+const LONGEST_MS = 2_000
 
 /** Decides when figures are read again: soon after something happened, every few seconds anyway, never twice at once. */
 export class Refresher {

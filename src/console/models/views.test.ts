@@ -50,6 +50,10 @@ test('the first figures are sessions, tickets, what is left of the day, and the 
     figures(redeemerStatus()).map((line) => line.split(':')[0]),
     ['Tickets to redeem', 'Net today', 'Gas account'],
   )
+  const cluster = { node: '7'.repeat(16), isIn: false, members: [] }
+  assert.ok(
+    figures(redeemerStatus({ cluster })).includes('Cluster: ?; of 0 nodes: the database does not answer'),
+  )
   assert.deepEqual(figures(GATEWAY), ['Streams: 1; '])
   assert.deepEqual(figures({ version: '1', ready: false, nowMs: 1 }), ['Nodes: 1; 1 of 1 node is there'])
 })

@@ -260,7 +260,7 @@ test('one node of a cluster tells what concerns all of it; another takes over an
   const { a, b, close } = await world()
   const clock = new ManualClock()
   const told: string[] = []
-  const facts: AlertFacts & { members: AlertFacts['members'][number][] } = {
+  const facts: AlertFacts & { members: NonNullable<AlertFacts['members']>[number][] } = {
     ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
     ...{ account: null, deposit: null, certificateExpiresAtMs: null, devices: [], disk: null },
     members: [{ node: 'c', address: 'c:1', isAlive: false, silentMs: 1 }],
