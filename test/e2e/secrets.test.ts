@@ -12,11 +12,13 @@ import { promisify } from 'node:util'
 import { Network } from '../../devnet/network.ts'
 import { NodeProcess } from '../../devnet/node-process.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
-import { secretsIn, secretUrlsAt } from '../fakes/secret-urls.ts'
+import { secretStoreAt, secretsIn, secretUrlsAt } from '../fakes/secret-urls.ts'
 import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
+/** A read of the control API may wait for an endpoint that does not answer. */
+const READ_MS = 10_000
 const run = promisify(execFile)
 
 /** A provider of RPC that names the key of each request that it refuses. `allows`: whether it answers this one. */
@@ -68,28 +70,28 @@ test('no node of any role shows what is secret in the URLs of its providers: in 
     secretUrlsAt(good.at, 'http')[4]!,
   ]
   const others = secretUrlsAt('others.example', 'https')
+  const store = secretStoreAt(dead)
   const extra: Record<string, string[]> = {
-    gateway: ['-orchPerfStatsUrl', others[4]!],
+    gateway: ['-orchPerfStatsUrl', others[4]!, '-objectStore', store, '-recordStore', store],
   }
+  const alerts = ['-alert', secretUrlsAt(dead, 'http')[4]!, '-alert', secretUrlsAt(dead, 'slack+http')[0]!]
   const nodes = network.nodes.map(({ account, kind, process: { command } }) => {
     const chain = account ? ['-ethUrl', urls.join(',')] : []
-    const flags = [...command.flags, ...chain, '-v', '6', '-monitor', ...(extra[kind] ?? [])]
+    const flags = [...command.flags, ...chain, '-v', '6', '-monitor', ...alerts, ...(extra[kind] ?? [])]
     return new NodeProcess({ ...command, flags })
   })
   t.after(() => Promise.all(nodes.map((node) => node.stop())))
   for (const node of nodes) await node.start()
 
   const shown: string[] = []
-  const look = async () => {
-    for (const { command } of nodes) {
-      for (const page of ['/status', '/metrics', '/healthz']) {
-        const answer = await fetch(`http://${command.control}${page}`)
-        shown.push(await answer.text())
-      }
-      const screen = await run(BIN, ['status', command.control]).catch((error) => error)
-      shown.push(screen.stdout, screen.stderr)
-    }
+  const lookAt = async (control: string) => {
+    const pages = await pagesOf(control)
+    assert.ok(pages.length > 15, pages.join())
+    shown.push(...(await Promise.all(pages.map((page) => textAt(`http://${control}${page}`)))))
+    const screen = await run(BIN, ['status', control]).catch((error) => error)
+    shown.push(screen.stdout, screen.stderr)
   }
+  const look = () => Promise.all(nodes.map(({ command }) => lookAt(command.control)))
   await using load = await TinyLoad.start(network.urls.gateway, 2, { pauseMs: 100 })
   await until(async () => (load.served >= 6 ? true : null), 'some segments')
   await network.anvil.mine(45)
@@ -108,4 +110,22 @@ test('no node of any role shows what is secret in the URLs of its providers: in 
   assert.ok(secretsIn(good.seen.join('\n')).length >= 3, good.seen[0])
   assert.ok(refusing.seen.length > 0)
   for (const at of [refusing.at, dead, good.at]) assert.ok(text.includes(at), at)
+  for (const cause of ['recording-failing', 'object-store-failing']) assert.ok(text.includes(cause), cause)
 })
+
+/** What a node's control API answers to GET without parameters, except for its events, which have no end. */
+async function pagesOf(control: string): Promise<string[]> {
+  const answer = await fetch(`http://${control}/openapi.json`)
+  const { paths } = (await answer.json()) as { paths: Record<string, { post?: unknown }> }
+  const readable = Object.keys(paths).filter((path) => paths[path]!.post === undefined && path !== '/events')
+  return ['/', ...readable.filter((path) => path !== '/')]
+}
+
+/** What is answered, or why nothing is. */
+async function textAt(url: string): Promise<string> {
+  try {
+    return await (await fetch(url, { signal: AbortSignal.timeout(READ_MS) })).text()
+  } catch (error) {
+    return String(error)
+  }
+}

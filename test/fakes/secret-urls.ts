@@ -14,6 +14,11 @@ export function secretUrlsAt(at: string, scheme: string): string[] {
   ]
 }
 
+/** A bucket with its keys. `at`: host and port. */
+export function secretStoreAt(at: string): string {
+  return `s3+http://${KEY}:${PASSWORD}@${at}/bucket/${TOKEN}`
+}
+
 /** URLs as operators give them to flags. */
 export const SECRET_URLS: readonly string[] = [
   ...secretUrlsAt('provider.example', 'https'),
