@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { test } from 'node:test'
+import type { Setup } from '../../devnet/setups.ts'
 import { eventually } from '../tools/until.ts'
 import { Devnet, nothingLeft } from './devnet-process.ts'
 
 /** `npm start` when things end that should not: itself, or one of its nodes. */
 
-const PHASES: [phase: string, said: RegExp | null][] = [
-  ['the chain starts', null],
-  ['the first node starts', /\$ livepeer -redeemer/],
-  ['the last node starts', /\$ livepeer -gateway/],
-  ['it streams', /^\d+ segments transcoded/m],
+const PHASES: [phase: string, setup: Setup, said: RegExp | null][] = [
+  ['the chain starts', 'redeemer', null],
+  ['the first node of a cluster starts, beside its database', 'cluster', /\$ livepeer -redeemer/],
+  ['the last node starts', 'redeemer', /\$ livepeer -gateway/],
+  ['it streams', 'redeemer', /^\d+ segments transcoded/m],
 ]
-for (const [phase, said] of PHASES) {
+for (const [phase, setup, said] of PHASES) {
   test(`killed while ${phase}, it leaves no process and no port behind`, async (t) => {
-    const devnet = new Devnet(['--setup', 'redeemer'])
+    const devnet = new Devnet(['--setup', setup])
     if (said) await devnet.says(said)
     else {
       await devnet.says(/starting a chain/)
