@@ -62,6 +62,24 @@ test('a session begins with its first segment, and its end tells what it came to
   assert.deepEqual(heard(ended, done), [])
 })
 
+test('a session without a price names none', () => {
+  const { heard } = logOf(['orchestrator'])
+  const [line] = heard(begun, { ...done, price: null } as NodeEvent)
+  assert.match(line!, /^INFO {2}session begun .* profiles=426x240@30 1280x720@30$/)
+})
+
+test('at the end of the node the sessions that still run tell what they came to', async () => {
+  const { eventLog, heard, lines } = logOf(['orchestrator'])
+  const supervisor = new Supervisor()
+  await supervisor.start(eventLog)
+  heard(begun, done, { ...begun, sessionId: 's2' } as NodeEvent)
+  await supervisor.stop()
+  assert.deepEqual(lines().slice(1), [
+    `INFO  session ended  session=s1 gateway=${sender} host=198.51.100.7 reason=node-stopping segments=1 failed=0 minutes=0 pixels=1000000 received=0 ETH`,
+  ])
+  assert.deepEqual(heard(ended), [], 'it is told once')
+})
+
 test('sessions of strangers who have no segment done write nothing', () => {
   const { heard } = logOf(['orchestrator'])
   const strangers = Array.from({ length: 100 }, (_, i): NodeEvent[] => [

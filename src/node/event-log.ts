@@ -1,5 +1,5 @@
 import type { Role } from '../config/settings.ts'
-import type { NodeEvent, NodeEventOf, SessionOpening } from '../domain/events.ts'
+import type { NodeEvent, NodeEventOf, SessionEnd, SessionOpening } from '../domain/events.ts'
 import type { Profile } from '../domain/rendition.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Fields, Log } from '../lib/log.ts'
@@ -36,6 +36,10 @@ export class EventLog implements Service {
   }
 
   start(scope: Scope): void {
+    scope.defer(() => {
+      for (const sessionId of [...this.#sessions.keys()])
+        this.#write(this.#endSession(sessionId, 'node-stopping'))
+    })
     if (this.#needs.isOnChain) return
     scope.spawn('write the sums of each hour', async (signal) => {
       for (;;) {
@@ -49,7 +53,10 @@ export class EventLog implements Service {
   hear(event: NodeEvent): void {
     this.#sums.hear(event)
     const write = WRITERS[event.kind] as ((event: NodeEvent) => Line | null) | undefined
-    const line = write?.(event) ?? this.#ofWork(event)
+    this.#write(write?.(event) ?? this.#ofWork(event))
+  }
+
+  #write(line: Line | null): void {
     if (line) this.#needs.log[line.level ?? 'info'](line.says, line.facts)
   }
 
@@ -90,7 +97,7 @@ export class EventLog implements Service {
         return null
       }
       case 'session-ended':
-        return this.#endSession(event)
+        return this.#endSession(event.sessionId, event.reason)
       case 'stream-begun': {
         const { manifestId, profiles } = event
         const orchestrators = new Set<string>()
@@ -117,11 +124,16 @@ export class EventLog implements Service {
     addTo(session, event)
     if (!isFirst) return null
     // Written now, not when a place was taken: anyone may ask for one.
-    const facts = { ...placeOf(session), profiles: described(session.profiles), pricePerPixelWei: price }
+    const facts = {
+      ...placeOf(session),
+      profiles: described(session.profiles),
+      ...(price && { pricePerPixelWei: price }),
+    }
     return { says: 'session begun', facts: { session: sessionId, ...facts } }
   }
 
-  #endSession({ reason, sessionId }: NodeEventOf<'session-ended'>): Line | null {
+  /** A session that goes on at the node's end is not over: the node takes it up again, or a sibling does. */
+  #endSession(sessionId: string, reason: SessionEnd | 'node-stopping'): Line | null {
     const session = this.#sessions.get(sessionId)
     this.#sessions.delete(sessionId)
     if (!session) return null
