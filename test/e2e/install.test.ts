@@ -49,9 +49,11 @@ test('the packed program is installed into an empty folder, and transcodes from 
   const livepeer = join(prefix, 'bin/livepeer')
   const answered = (program: string, ...args: string[]) =>
     run(join(prefix, 'bin', program), args, { cwd: '/' })
+  const head = await run('git', ['rev-parse', 'HEAD'], { cwd: ROOT }).catch(() => null)
+  const commit = head ? ` \\(commit ${head.stdout.slice(0, 12)}\\)` : ''
   assert.match(
     (await answered('livepeer', '-version')).stdout,
-    new RegExp(`^livepeer-ts ${packageJson.version}\\b`),
+    new RegExp(`^livepeer-ts ${packageJson.version}${commit}\\n`),
   )
   assert.match((await answered('livepeer_bench', '-h')).stdout, /^Usage: livepeer_bench/)
   assert.match((await answered('livepeer_cli', '-h')).stdout, /^Usage: livepeer_cli/)
