@@ -463,7 +463,7 @@ export const flags = {
   metadataQueueUri: text(
     '',
     'gateway',
-    'AMQP broker that gets an event about each segment, as amqp://user:password@host:5672/ or amqps://…, or a file with that URL. While it is away, events wait; those that have no room are dropped and counted.',
+    'AMQP broker that gets an event about each segment, as amqp://user:password@host:5672/ or amqps://…, or a file with that URL. It has to answer at the start. While it is away later, events wait; those that have no room are dropped and counted.',
     { orPath: true, value: 'URL|FILE' },
   ),
   metadataAmqpExchange: text(
