@@ -220,28 +220,42 @@ function tooMany(): RtmpError {
 /** What this side writes: commands and metadata need no more. */
 export type WrittenValue = null | boolean | number | string | { readonly [name: string]: WrittenValue }
 
-/** Writes values in AMF0. */
+/** Writes values in AMF0; texts that would not fit are cut. */
 export function writeAmf(...values: readonly WrittenValue[]): Uint8Array {
-  return Buffer.concat(values.map(writeValue))
+  const bytes = Buffer.alloc(values.reduce<number>((sum, value) => sum + lengthOf(value), 0))
+  let at = 0
+  for (const value of values) at = writeValue(bytes, at, value)
+  return bytes.subarray(0, at)
 }
 
-function writeValue(value: WrittenValue): Uint8Array {
-  if (value === null) return Buffer.from([AMF0.null])
-  if (typeof value === 'boolean') return Buffer.from([AMF0.boolean, value ? 1 : 0])
-  if (typeof value === 'number') {
-    const bytes = Buffer.alloc(9)
-    bytes.writeDoubleBE(value, 1)
-    return bytes
-  }
-  if (typeof value === 'string') return Buffer.concat([Buffer.from([AMF0.string]), shortText(value)])
-  const properties = Object.entries(value).flatMap(([name, part]) => [shortText(name), writeValue(part)])
-  return Buffer.concat([Buffer.from([AMF0.object]), ...properties, Buffer.from([0, 0, AMF0.objectEnd])])
+/** The most bytes that a value takes. */
+function lengthOf(value: WrittenValue): number {
+  if (value === null) return 1
+  if (typeof value === 'boolean') return 2
+  if (typeof value === 'number') return 9
+  if (typeof value === 'string') return 1 + textLengthOf(value)
+  const properties = Object.entries(value)
+  return properties.reduce((sum, [name, part]) => sum + textLengthOf(name) + lengthOf(part), 4)
 }
 
-/** Text with a length of two bytes; what would not fit is cut. */
-function shortText(text: string): Uint8Array {
-  const bytes = Buffer.from(text.toWellFormed()).subarray(0, 0xffff)
-  const length = Buffer.alloc(2)
-  length.writeUInt16BE(bytes.length)
-  return Buffer.concat([length, bytes])
+function textLengthOf(text: string): number {
+  return 2 + Math.min(Buffer.byteLength(text), 0xffff)
+}
+
+/** Writes a value at a place, and gives the place behind it. */
+function writeValue(bytes: Buffer, at: number, value: WrittenValue): number {
+  if (value === null) return bytes.writeUInt8(AMF0.null, at)
+  if (typeof value === 'boolean') return bytes.writeUInt8(value ? 1 : 0, bytes.writeUInt8(AMF0.boolean, at))
+  if (typeof value === 'number') return bytes.writeDoubleBE(value, bytes.writeUInt8(AMF0.number, at))
+  if (typeof value === 'string') return writeText(bytes, bytes.writeUInt8(AMF0.string, at), value)
+  let end = bytes.writeUInt8(AMF0.object, at)
+  for (const [name, part] of Object.entries(value)) end = writeValue(bytes, writeText(bytes, end, name), part)
+  return bytes.writeUIntBE(AMF0.objectEnd, end, 3)
+}
+
+/** Text with a length of two bytes. */
+function writeText(bytes: Buffer, at: number, text: string): number {
+  const length = bytes.write(text, at + 2, Math.min(0xffff, bytes.length - at - 2), 'utf8')
+  bytes.writeUInt16BE(length, at)
+  return at + 2 + length
 }

@@ -3,12 +3,12 @@ import { RtmpError } from './rtmp-error.ts'
 /** Reads big-endian values from bytes, one after another. Every read throws RtmpError `protocol` past the end. */
 export class ByteReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
+  /** The same bytes, made when the first text is read. */
+  #texts: Buffer | null = null
   #at = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   /** Bytes that are left. */
@@ -17,24 +17,24 @@ export class ByteReader {
   }
 
   uint8(): number {
-    return this.#view.getUint8(this.#skip(1))
+    return this.#bytes[this.#skip(1)]!
   }
 
   uint16(): number {
-    return this.#view.getUint16(this.#skip(2))
+    return this.#number(2)
   }
 
   uint24(): number {
-    const at = this.#skip(3)
-    return this.#view.getUint16(at) * 256 + this.#view.getUint8(at + 2)
+    return this.#number(3)
   }
 
   uint32(): number {
-    return this.#view.getUint32(this.#skip(4))
+    return this.#number(4)
   }
 
   double(): number {
-    return this.#view.getFloat64(this.#skip(8))
+    const { buffer, byteOffset } = this.#bytes
+    return new DataView(buffer, byteOffset + this.#skip(8), 8).getFloat64(0)
   }
 
   /** A part of the bytes, not a copy. */
@@ -44,7 +44,17 @@ export class ByteReader {
   }
 
   text(length: number): string {
-    return Buffer.from(this.bytes(length)).toString('utf8')
+    if (length === 0) return ''
+    const { buffer, byteLength, byteOffset } = this.#bytes
+    this.#texts ??= Buffer.from(buffer, byteOffset, byteLength)
+    const at = this.#skip(length)
+    return this.#texts.toString('utf8', at, at + length)
+  }
+
+  #number(length: number): number {
+    let value = 0
+    for (let at = this.#skip(length), end = this.#at; at < end; at++) value = value * 256 + this.#bytes[at]!
+    return value
   }
 
   #skip(length: number): number {

@@ -24,7 +24,9 @@ export const MAX_MESSAGE_BYTES = 8_000_000
 /** The messages that a connection may have begun at once, and their bytes. */
 export const MAX_CHUNK_STREAMS = 64
 export const MAX_BYTES_BEGUN = 12_000_000
-const FIRST_BYTES = 4_096
+/** What a message takes at first that does not come in one chunk. */
+const FIRST_BYTES = 512
+const NOTHING = new Uint8Array(0)
 const EXTENDED = 0xffffff
 const HEADER_BYTES = [11, 7, 3, 0] as const
 
@@ -53,6 +55,8 @@ export class ChunkReader {
   /** Bytes of a header that has not arrived whole. */
   readonly #header = new Uint8Array(18)
   #headerBytes = 0
+  /** How many of them must be there before it can be read further. */
+  #headerWanted = 1
   /** The stream whose chunk is being read, and the bytes of the chunk that are missing. */
   #current: ChunkStream | null = null
   #missing = 0
@@ -78,26 +82,26 @@ export class ChunkReader {
         at += part.length
       } else {
         this.#header[this.#headerBytes++] = bytes[at++]!
-        this.#tryHeader()
+        if (this.#headerBytes === this.#headerWanted) this.#tryHeader()
       }
     }
   }
 
   /** Begins a chunk once its header is complete. */
   #tryHeader(): void {
-    const header = this.#header.subarray(0, this.#headerBytes)
+    const header = this.#header
     const format = header[0]! >> 6
     const short = header[0]! & 0x3f
     const basic = short === 0 ? 2 : short === 1 ? 3 : 1
     const whole = basic + HEADER_BYTES[format]!
-    if (header.length < whole) return
+    if (this.#isMissing(whole)) return
     const id = short === 0 ? 64 + header[1]! : short === 1 ? 64 + header[1]! + header[2]! * 256 : short
     const stream = this.#streams.get(id) ?? null
     const field = format < 3 ? uint24(header, basic) : 0
     const isExtended = format < 3 ? field === EXTENDED : (stream?.extended ?? false)
-    const isWhole = header.length >= whole + (isExtended ? 4 : 0)
-    if (!isWhole) return
+    if (isExtended && this.#isMissing(whole + 4)) return
     this.#headerBytes = 0
+    this.#headerWanted = 1
     const extension = isExtended ? uint32(header, whole) : 0
     if (format === 3) {
       if (!stream) throw new RtmpError('protocol', `chunk stream ${id} begins without a header`)
@@ -108,6 +112,11 @@ export class ChunkReader {
       return
     }
     this.#begin(this.#described(id, stream, format, header.subarray(basic), isExtended ? extension : field))
+  }
+
+  #isMissing(bytes: number): boolean {
+    this.#headerWanted = bytes
+    return this.#headerBytes < bytes
   }
 
   #described(
@@ -162,8 +171,7 @@ export class ChunkReader {
       throw new RtmpError('limit', `a message has ${length} bytes, more than ${MAX_MESSAGE_BYTES}`)
     }
     stream.filled = 0
-    stream.begun = new Uint8Array(Math.min(length, FIRST_BYTES))
-    this.#hold(stream.begun.length)
+    stream.begun = NOTHING
     if (length === 0) this.#complete(stream)
     else this.#expect(stream)
   }
@@ -177,7 +185,7 @@ export class ChunkReader {
     const filled = stream.filled + part.length
     let begun = stream.begun!
     if (filled > begun.length) {
-      const grown = new Uint8Array(Math.min(stream.length, Math.max(filled, begun.length * 2)))
+      const grown = new Uint8Array(Math.min(stream.length, Math.max(filled, begun.length * 2, FIRST_BYTES)))
       grown.set(begun.subarray(0, stream.filled))
       this.#hold(grown.length - begun.length)
       stream.begun = begun = grown
@@ -234,14 +242,16 @@ export function writeMessage(
   { payload, streamId, timestamp, type }: Message,
 ): Uint8Array {
   const isExtended = timestamp >= EXTENDED
-  const header = Buffer.alloc(isExtended ? 16 : 12)
-  header[0] = chunkStream
-  header.writeUIntBE(isExtended ? EXTENDED : timestamp, 1, 3)
-  header.writeUIntBE(payload.length, 4, 3)
-  header[7] = type
-  header.writeUInt32LE(streamId, 8)
-  if (isExtended) header.writeUInt32BE(timestamp, 12)
-  return Buffer.concat([header, payload])
+  const headerBytes = isExtended ? 16 : 12
+  const bytes = Buffer.allocUnsafe(headerBytes + payload.length)
+  bytes[0] = chunkStream
+  bytes.writeUIntBE(isExtended ? EXTENDED : timestamp, 1, 3)
+  bytes.writeUIntBE(payload.length, 4, 3)
+  bytes[7] = type
+  bytes.writeUInt32LE(streamId, 8)
+  if (isExtended) bytes.writeUInt32BE(timestamp, 12)
+  bytes.set(payload, headerBytes)
+  return bytes
 }
 
 function uint24(bytes: Uint8Array, at: number): number {

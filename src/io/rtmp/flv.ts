@@ -45,6 +45,10 @@ const FRAME = 1
 /** A coded frame of enhanced RTMP whose picture is shown when it is decoded. */
 const FRAME_WITHOUT_DELAY = 3
 const MAX_PARAMETER_SETS = 32
+/** Parameters of a track: encoders send some dozen bytes. They are kept, and repeated in each segment. */
+const MAX_PARAMETER_BYTES = 16_384
+/** A picture in units of one network packet each has fewer in 8 MB. */
+const MAX_UNITS = 8_000
 
 /** Reads a video message; null for one without pictures. Throws RtmpError `media` with the name of another codec. */
 export function readVideoTag(payload: Uint8Array): VideoTag | null {
@@ -61,7 +65,10 @@ export function readVideoTag(payload: Uint8Array): VideoTag | null {
   const type = isEnhanced ? first & 15 : reader.uint8()
   const hasDelay = !isEnhanced || type === FRAME
   const delayMs = hasDelay ? (reader.uint24() << 8) >> 8 : 0
-  if (type === CONFIG) return { kind: 'config', config: readAvcConfig(reader) }
+  if (type === CONFIG) {
+    checkParameters(reader)
+    return { kind: 'config', config: readAvcConfig(reader) }
+  }
   if (type !== FRAME && !(isEnhanced && type === FRAME_WITHOUT_DELAY)) return null
   return { kind: 'frame', isKey: frameType === KEY, delayMs, units: reader.bytes(reader.left) }
 }
@@ -83,12 +90,24 @@ export function readAudioTag(payload: Uint8Array): AudioTag | null {
   // A message of silence has no bytes behind its header.
   if (!isEnhanced && reader.left === 0) return null
   const type = isEnhanced ? first & 15 : reader.uint8()
-  if (type === CONFIG) return { kind: 'config', config: readAacConfig(reader) }
+  if (type === CONFIG) {
+    checkParameters(reader)
+    return { kind: 'config', config: readAacConfig(reader) }
+  }
   if (type !== FRAME || reader.left === 0) return null
   return { kind: 'frame', codec: 'aac', frame: reader.bytes(reader.left) }
 }
 
-/** The units of a frame without the lengths before them; what is cut off is left out. */
+function checkParameters({ left }: ByteReader): void {
+  if (left > MAX_PARAMETER_BYTES) {
+    throw new RtmpError('limit', `parameters of ${left} bytes, more than ${MAX_PARAMETER_BYTES}`)
+  }
+}
+
+/**
+ * The units of a frame without the lengths before them; what is cut off is left out. Throws RtmpError `limit` for more
+ * than an encoder makes of one picture.
+ */
 export function unitsOf(frame: Uint8Array, lengthBytes: number): readonly Uint8Array[] {
   const units: Uint8Array[] = []
   for (let at = 0; at + lengthBytes < frame.length; ) {
@@ -96,6 +115,7 @@ export function unitsOf(frame: Uint8Array, lengthBytes: number): readonly Uint8A
     for (let i = 0; i < lengthBytes; i++) length = length * 256 + frame[at++]!
     if (length > frame.length - at) break
     if (length > 0) units.push(frame.subarray(at, at + length))
+    if (units.length > MAX_UNITS) throw new RtmpError('limit', `a picture has more than ${MAX_UNITS} units`)
     at += length
   }
   return units

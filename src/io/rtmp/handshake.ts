@@ -28,7 +28,8 @@ export function answerHello(hello: Uint8Array, random: Uint8Array): Uint8Array {
   const c1 = hello.subarray(1, HELLO_BYTES)
   const s1 = Buffer.from(random.subarray(0, REPLY_BYTES))
   s1.fill(0, 0, 8)
-  const digest = digestOf(c1, PLAYER_KEY)
+  // A client that signs names its version.
+  const digest = c1.subarray(4, 8).some((byte) => byte !== 0) ? digestOf(c1, PLAYER_KEY) : null
   if (!digest) return Buffer.concat([Buffer.from([VERSION]), s1, c1])
   SERVER_VERSION.copy(s1, 4)
   const at = digestOffset(s1, digest.block)

@@ -18,6 +18,8 @@ export interface Tracks {
 }
 
 const PACKET = 188
+/** How much longer frames mostly are in packets. */
+const ROOM = 1.05
 const PMT_PID = 0x1000
 const VIDEO_PID = 0x100
 const AUDIO_PID = 0x101
@@ -42,10 +44,15 @@ const UNIT = { idr: 5, sps: 7, pps: 8, delimiter: 9 } as const
 /** Writes segments of one stream in MPEG-TS, whose packets are counted from segment to segment. */
 export class TsMuxer {
   readonly #counters = new Map<number, number>()
-  #packets: Buffer[] = []
+  /** The segment so far, with room for more. */
+  #bytes = Buffer.alloc(0)
+  #length = 0
 
   /** One segment that can be played by itself. Its samples are in the order in which they arrived. */
   mux(tracks: Tracks, samples: readonly Sample[]): Uint8Array {
+    const sampleBytes = samples.reduce((sum, { data }) => sum + data.length, 0)
+    this.#bytes = Buffer.allocUnsafe(PACKET * (2 + samples.length) + Math.ceil(sampleBytes * ROOM))
+    this.#length = 0
     this.#writeTables(tracks)
     const clockTrack = tracks.video ? 'video' : 'audio'
     let waiting: Sample[] = []
@@ -64,8 +71,8 @@ export class TsMuxer {
       else if (tracks.video) this.#writeVideo(tracks.video, sample)
     }
     flush()
-    const bytes = Buffer.concat(this.#packets)
-    this.#packets = []
+    const bytes = Buffer.from(this.#bytes.subarray(0, this.#length))
+    this.#bytes = Buffer.alloc(0)
     return bytes
   }
 
@@ -140,12 +147,15 @@ export class TsMuxer {
   #packet(pid: number, isStart: boolean, hasAdaptation: boolean): Buffer {
     const counter = this.#counters.get(pid) ?? 0
     this.#counters.set(pid, (counter + 1) & 15)
-    const packet = Buffer.allocUnsafe(PACKET)
+    if (this.#length + PACKET > this.#bytes.length) {
+      this.#bytes = Buffer.concat([this.#bytes], this.#bytes.length * 2)
+    }
+    const packet = this.#bytes.subarray(this.#length, this.#length + PACKET)
+    this.#length += PACKET
     packet[0] = 0x47
     packet[1] = (isStart ? 0x40 : 0) | (pid >> 8)
     packet[2] = pid & 0xff
     packet[3] = (hasAdaptation ? 0x30 : 0x10) | counter
-    this.#packets.push(packet)
     return packet
   }
 }

@@ -28,6 +28,10 @@ const MAX_UNSENT_BYTES = 8_000_000
 /** How long a client may take to read why it is disconnected. */
 const HANG_UP_MS = 1_000
 const RANDOM_NAME_BYTES = 4
+/** What may come before a publisher is let in: it is not read on, but one message may hold many. */
+const MAX_WAITING = 2_000
+/** Memory of a message that waits beside its bytes. */
+const WAITING_OVERHEAD = 256
 
 /** What takes the streams of publishers. */
 export interface PublishedStreams {
@@ -69,6 +73,7 @@ export class RtmpConnection implements Player {
   #publishing: Publishing | null = null
   /** What came while a publisher waits to be let in; null while none does. */
   #waiting: RtmpEvent[] | null = null
+  #waitingBytes = 0
   #playing: { readonly hub: MediaHub; readonly manifestId: string } | null = null
   #bytesHeld = 0
   #isClosed = false
@@ -145,7 +150,7 @@ export class RtmpConnection implements Player {
     try {
       work()
       if (this.#isClosed) return
-      const held = this.#session.bytesHeld + (this.#publishing?.cutter.bytesHeld ?? 0)
+      const held = this.#session.bytesHeld + this.#waitingBytes + (this.#publishing?.cutter.bytesHeld ?? 0)
       const change = held - this.#bytesHeld
       this.#bytesHeld = held
       if (!this.#needs.held(change))
@@ -166,7 +171,7 @@ export class RtmpConnection implements Player {
   #hear(event: RtmpEvent): void {
     if (this.#isClosed) return
     if (this.#waiting) {
-      this.#waiting.push(event)
+      this.#keep(this.#waiting, event)
       return
     }
     switch (event.kind) {
@@ -186,6 +191,14 @@ export class RtmpConnection implements Player {
       default:
         this.#media(event.kind, event.timestamp, event.payload)
     }
+  }
+
+  #keep(waiting: RtmpEvent[], event: RtmpEvent): void {
+    if (waiting.length >= MAX_WAITING) {
+      throw new RtmpError('limit', `more than ${MAX_WAITING} messages came before the stream was accepted`)
+    }
+    waiting.push(event)
+    this.#waitingBytes += WAITING_OVERHEAD + ('payload' in event ? event.payload.length : 0)
   }
 
   #media(kind: 'audio' | 'video', timestamp: number, payload: Uint8Array): void {
@@ -224,6 +237,7 @@ export class RtmpConnection implements Player {
     this.#publish(publication)
     const waiting = this.#waiting ?? []
     this.#waiting = null
+    this.#waitingBytes = 0
     this.#guarded(() => {
       for (const event of waiting) this.#hear(event)
     })

@@ -4,7 +4,7 @@ import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { FakeStreams } from '../../../test/fakes/published-streams.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
-import { command, publishing } from '../../../test/net/rtmp.ts'
+import { chunksOf, command, publishing, setChunkSize } from '../../../test/net/rtmp.ts'
 import { RtmpClient } from '../../../test/net/rtmp-client.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
@@ -218,6 +218,36 @@ test('a publisher waits for the webhook, and nothing that it sends meanwhile is 
   await publisher.hears('NetStream.Publish.Start')
   await eventually('two segments', () => gateway.segments.length === 2)
   assert.deepEqual(asked, ['rtmp://gw.example:1935/live/movie/key?token=a&b'])
+})
+
+test('what a publisher sends before the webhook decides is counted, and bounded in number', async (t) => {
+  const { client, gateway, log, port } = await setUp(t)
+  const decision = Promise.withResolvers<StreamGrant | null>()
+  gateway.authorize = () => decision.promise
+  const large = media(MESSAGE.video, 0, 0x27, 1, 0, 0, 0, ...Array<number>(20_000).fill(1))
+  const patient = await (await client()).begin(...publishing('live', 'movie'), CONFIG, large)
+  await eventually('the bytes', () => port.bytesHeld > 20_000)
+  // One message of many, whose last byte comes right behind the request.
+  const tag = [9, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x27, 0, 0, 0, 12]
+  const payload = Uint8Array.from(Array.from({ length: 2_001 }, () => tag).flat())
+  const aggregate = { ...media(MESSAGE.aggregate, 0), payload }
+  const chunks = chunksOf(aggregate, { chunkBytes: payload.length - 1, chunkStream: 6 })
+  const hasty = await client()
+  const [request, before] = [publishing('live', 'other').at(-1)!, publishing('live', 'other').slice(0, -1)]
+  await hasty.begin(...before, setChunkSize(payload.length - 1))
+  hasty.socket.write(Buffer.concat([chunks.subarray(0, -2), chunksOf(request), chunks.subarray(-2)]))
+  await hasty.closes()
+  const reasons = log.lines.map(({ fields }) => fields?.reason)
+  assert.ok(
+    reasons.includes('more than 2000 messages came before the stream was accepted'),
+    JSON.stringify(reasons),
+  )
+  decision.resolve(null)
+  await patient.hears('NetStream.Publish.Start')
+  patient.socket.destroy()
+  await eventually('both ends', () => port.connections === 0)
+  assert.equal(port.bytesHeld, 0)
+  assert.deepEqual([...gateway.names], [])
 })
 
 test('a publisher that the webhook denies is told so, and its key is in no log', async (t) => {

@@ -190,6 +190,23 @@ test('aggregates are taken apart, with times counted from the first tag', () => 
   ])
 })
 
+test('a tag of an aggregate is a copy, which does not keep the rest of the aggregate in memory', () => {
+  const { events, say } = shaken()
+  say(publishing('live', 'movie'))
+  const unread = [8, 0, 0x0f, 0xa0, 0, 0, 0, 0, 0, 0, 0, ...bytesOf(4_000), 0, 0, 0, 0]
+  const payload = Uint8Array.from([9, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 12, ...unread])
+  say([{ type: MESSAGE.aggregate, streamId: 1, timestamp: 0, payload }])
+  const video = events[1]
+  assert.ok(video?.kind === 'video' && video.payload.buffer.byteLength === 1)
+})
+
+test('an aggregate of a client that does not publish is not taken apart', () => {
+  const { events, say } = shaken()
+  const payload = Uint8Array.from([22, 0xff, 0xff, 0xff])
+  say([{ type: MESSAGE.aggregate, streamId: 1, timestamp: 0, payload }])
+  assert.deepEqual(events, [])
+})
+
 test('a refused publisher is told the reason, and its media is dropped', () => {
   const { answers, events, say, session } = shaken({ accepts: false })
   say(publishing('live', 'movie'))
@@ -251,6 +268,17 @@ const refused: readonly (readonly [what: string, messages: readonly Message[], t
     'objects in objects',
     [command(0, 'connect', 1, { a: { a: { a: { a: { a: { a: { a: { a: { a: 1 } } } } } } } } })],
     /more than 8 levels/,
+  ],
+  [
+    'a command in an aggregate',
+    [
+      ...publishing('a', 'b'),
+      {
+        ...{ type: MESSAGE.aggregate, streamId: 1, timestamp: 0 },
+        payload: Uint8Array.of(20, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5),
+      },
+    ],
+    /^an aggregate holds a message of type 20, which is neither media nor metadata$/,
   ],
   [
     'seventeen streams',

@@ -49,6 +49,7 @@ const PING_RESPONSE = 7
 const STREAM_BEGIN = 0
 /** Each tag of an aggregate: a header of FLV, and the length of the tag behind it. */
 const TAG_END_BYTES = 4
+const AGGREGATED: readonly number[] = [MESSAGE.audio, MESSAGE.video, MESSAGE.dataAmf0, MESSAGE.dataAmf3]
 
 type Activity = { readonly kind: 'idle' } | { readonly kind: 'publishing' | 'playing'; readonly id: number }
 
@@ -60,9 +61,10 @@ type Activity = { readonly kind: 'idle' } | { readonly kind: 'publishing' | 'pla
 export class RtmpSession {
   readonly #needs: RtmpSessionNeeds
   readonly #chunks = new ChunkReader((message) => this.#receive(message))
-  /** The part of the handshake that has arrived; null once it is over. */
-  #hello: Uint8Array | null = new Uint8Array(HELLO_BYTES + REPLY_BYTES)
-  #helloBytes = 0
+  /** The part of C0 and C1 that has arrived, until they have arrived whole. */
+  #hello: Uint8Array = new Uint8Array(0)
+  /** Bytes of the handshake that have arrived. */
+  #shaken = 0
   #connected: { readonly app: string; readonly tcUrl: string } | null = null
   #streamsCreated = 0
   #activity: Activity = { kind: 'idle' }
@@ -77,18 +79,18 @@ export class RtmpSession {
 
   /** Whether the handshake is over. */
   get isOpen(): boolean {
-    return this.#hello === null
+    return this.#shaken === HELLO_BYTES + REPLY_BYTES
   }
 
   /** Bytes held for what has arrived in part. */
   get bytesHeld(): number {
-    return (this.#hello?.length ?? 0) + this.#chunks.bytesHeld
+    return this.#hello.length + this.#chunks.bytesHeld
   }
 
   /** Takes the next bytes of the client. Throws RtmpError. */
   push(bytes: Uint8Array): void {
     this.#received += bytes.length
-    const rest = this.#hello ? this.#shake(bytes) : bytes
+    const rest = this.isOpen ? bytes : this.#shake(bytes)
     if (rest.length > 0) this.#chunks.push(rest)
     if (this.#received - this.#acknowledged >= this.#windowBytes && this.isOpen) {
       this.#acknowledged = this.#received
@@ -133,18 +135,19 @@ export class RtmpSession {
     this.#send(chunks, type, this.#asked.id, timestamp, payload)
   }
 
-  /** Collects the handshake and returns what comes behind it. */
+  /** Takes the handshake and returns what comes behind it. What C2 says does not matter. */
   #shake(bytes: Uint8Array): Uint8Array {
-    const hello = this.#hello!
-    const before = this.#helloBytes
+    const before = this.#shaken
     if (before === 0 && !isHello(bytes[0] ?? 3)) throw foreign(bytes[0]!)
-    const part = bytes.subarray(0, hello.length - before)
-    hello.set(part, before)
-    this.#helloBytes += part.length
-    if (before < HELLO_BYTES && this.#helloBytes >= HELLO_BYTES) {
-      this.#needs.send(answerHello(hello.subarray(0, HELLO_BYTES), this.#needs.random()))
+    const part = bytes.subarray(0, HELLO_BYTES + REPLY_BYTES - before)
+    this.#shaken += part.length
+    if (before < HELLO_BYTES) {
+      this.#hello = Buffer.concat([this.#hello, part.subarray(0, HELLO_BYTES - before)])
+      if (this.#hello.length === HELLO_BYTES) {
+        this.#needs.send(answerHello(this.#hello, this.#needs.random()))
+        this.#hello = new Uint8Array(0)
+      }
     }
-    if (this.#helloBytes === hello.length) this.#hello = null
     return bytes.subarray(part.length)
   }
 
@@ -191,6 +194,7 @@ export class RtmpSession {
 
   /** Takes several tags of FLV out of one message; their times count from the first one's. */
   #aggregate({ payload, streamId, timestamp }: Message): void {
+    if (this.#activity.kind !== 'publishing') return
     const reader = new ByteReader(payload)
     let first: number | null = null
     while (reader.left > 0) {
@@ -198,10 +202,16 @@ export class RtmpSession {
       const length = reader.uint24()
       const time = reader.uint24() + reader.uint8() * 2 ** 24
       reader.uint24()
-      const body = reader.bytes(length)
+      // A copy, so that a short one does not keep the whole aggregate.
+      const body = reader.bytes(length).slice()
       if (reader.left > 0) reader.bytes(TAG_END_BYTES)
       first ??= time
-      if (type === MESSAGE.aggregate) throw new RtmpError('protocol', 'an aggregate holds another one')
+      if (!AGGREGATED.includes(type)) {
+        throw new RtmpError(
+          'protocol',
+          `an aggregate holds a message of type ${type}, which is neither media nor metadata`,
+        )
+      }
       const tagTime = (timestamp + time - first + 2 ** 32) % 2 ** 32
       this.#receive({ type, streamId, timestamp: tagTime, payload: body })
     }

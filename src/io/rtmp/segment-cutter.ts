@@ -1,6 +1,6 @@
 import { maxSourceBytes } from '../../domain/segment.ts'
 import type { AmfObject } from './amf.ts'
-import { type AacConfig, type AvcConfig, readAudioTag, readVideoTag } from './flv.ts'
+import { type AacConfig, type AvcConfig, readAudioTag, readVideoTag, unitsOf } from './flv.ts'
 import { type Sample, type Tracks, TsMuxer } from './mpegts.ts'
 import { RtmpError } from './rtmp-error.ts'
 import { Timeline } from './timeline.ts'
@@ -115,10 +115,12 @@ export class SegmentCutter {
     const sinceMs = this.#waitingSinceMs ?? this.#startMs ?? decodeMs
     if (!isKey && decodeMs - sinceMs > this.#options.maxDurationMs) throw tooLong(decodeMs - sinceMs)
     if (!this.#openVideo) return
+    unitsOf(units, this.#openVideo.lengthBytes)
     if (this.#lastVideoMs !== null) this.#videoFrameMs = Math.min(MAX_FRAME_MS, decodeMs - this.#lastVideoMs)
     this.#lastVideoMs = decodeMs
     this.#lastShownMs = Math.max(showMs, this.#lastShownMs ?? showMs)
-    this.#add({ track: 'video', decodeMs, showMs, isKey, data: units })
+    const repeated = isKey ? this.#openVideo.parameterSets.reduce((sum, { length }) => sum + length, 0) : 0
+    this.#add({ track: 'video', decodeMs, showMs, isKey, data: units }, repeated)
   }
 
   /** Takes one message. Throws RtmpError for media that cannot be served. */
@@ -157,7 +159,8 @@ export class SegmentCutter {
     const isDue = this.#openVideo
       ? lengthMs >= TARGET_MS - ROUNDING_MS || this.#isCutDue
       : lengthMs >= SOUND_ALONE_MS
-    if (isDue && lengthMs > 0) this.#cut(showMs)
+    // Frames share a segment only with those of the same parameters, even if this one is shown before it begins.
+    if (isDue && (lengthMs > 0 || this.#openVideo)) this.#cut(Math.max(showMs, (this.#startMs ?? showMs) + 1))
     // A stream begins with its first picture, whatever sound comes a moment before.
     if (this.#startMs === null || !this.#hasBegunVideo) this.#startMs = showMs
     this.#isCutDue = false
@@ -186,10 +189,11 @@ export class SegmentCutter {
     return this.#openSound === null || !hasOther
   }
 
-  #add(sample: Sample): void {
+  /** `repeated` is how many bytes of parameters the segment gets with this frame. */
+  #add(sample: Sample, repeated = 0): void {
     this.#newestMs = Math.max(this.#newestMs, sample.decodeMs)
     this.#open.push(sample)
-    this.#openBytes += sample.data.length + SAMPLE_OVERHEAD
+    this.#openBytes += sample.data.length + repeated + SAMPLE_OVERHEAD
     const most = maxSourceBytes(Math.max(0, this.#newestMs - (this.#startMs ?? 0)))
     if (this.#openBytes > most) {
       throw new RtmpError('limit', `a segment has more than ${most} bytes: lower the encoder's bitrate`)
