@@ -50,6 +50,7 @@ import { parseHex } from '../../src/lib/bytes.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { segmentOf } from '../fakes/endpoint.ts'
 import { decodeResult } from '../fakes/transcoder.ts'
+import { mutate, mutation } from '../tools/byte-mutations.ts'
 import recorded from '../vectors/wire.json' with { type: 'json' }
 
 /** Inputs over all decoders; FUZZ_RUNS changes it. */
@@ -227,46 +228,6 @@ const CODECS: readonly Codec[] = [
       ascii(boundary === null ? type : `${type}; boundary="${boundary}"`),
   },
 ]
-
-/** A change of a message: where (as a share of its length), which and how much. */
-interface Mutation {
-  readonly kind: 'flip' | 'set' | 'cut' | 'drop' | 'insert' | 'repeat' | 'long'
-  readonly at: number
-  readonly size: number
-  readonly bytes: Uint8Array
-}
-
-function mutate(message: Uint8Array, { kind, at, size, bytes }: Mutation): Uint8Array {
-  const place = Math.floor(at * message.length)
-  const before = message.subarray(0, place)
-  const rest = message.subarray(place)
-  switch (kind) {
-    case 'flip':
-    case 'set': {
-      const copy = message.slice()
-      if (copy.length > 0) copy[place] = kind === 'set' ? bytes[0]! : copy[place]! ^ (1 << (size % 8))
-      return copy
-    }
-    case 'cut':
-      return before.slice()
-    case 'drop':
-      return Buffer.concat([before, rest.subarray(size)])
-    case 'insert':
-      return Buffer.concat([before, bytes, rest])
-    case 'repeat':
-      return Buffer.concat([before, ...Array(size).fill(rest.subarray(0, size)), rest])
-    case 'long':
-      // The longest varint over what is there: lengths, tags and numbers at their limits.
-      return Buffer.concat([before, Buffer.alloc(9, 0xff), Buffer.of(0x01), rest])
-  }
-}
-
-const mutation: fc.Arbitrary<Mutation> = fc.record({
-  kind: fc.constantFrom('flip', 'set', 'cut', 'drop', 'insert', 'repeat', 'long'),
-  at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-  size: fc.integer({ min: 1, max: 40 }),
-  bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }),
-})
 
 /**
  * Decodes an input; an accepted one must survive being written and read again. Only this project's errors may be
