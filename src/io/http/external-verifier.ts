@@ -146,8 +146,8 @@ function bodyOf(
   })
 }
 
-/** Throws NodeError `unusable`. */
-function verdictOf({ body, status }: WebhookAnswer, expected: number): Verdict {
+/** What a verifier's answer says of so many renditions. Throws NodeError `unusable`. */
+export function verdictOf({ body, status }: WebhookAnswer, expected: number): Verdict {
   if (status < 200 || status > 299) throw unusable(`it answers ${status}`)
   const { data } = schema.safeParse(jsonOf(body))
   if (!data) throw unusable('its answer has no results that can be read')

@@ -80,8 +80,8 @@ function judge({ body, status }: WebhookAnswer): GatewayVerdict {
   return { kind: 'allowed', price: priceOf(body) }
 }
 
-/** Throws NodeError without a word of the answer. */
-function priceOf(body: string): PricePerPixel | null {
+/** The price that a webhook sets for a gateway; null for none. Throws NodeError without a word of the answer. */
+export function priceOf(body: string): PricePerPixel | null {
   let json: unknown
   try {
     json = JSON.parse(body)

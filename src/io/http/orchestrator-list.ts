@@ -21,12 +21,16 @@ export class WebhookList implements OrchestratorList {
 
   async fetch(signal: AbortSignal): Promise<readonly ListedOrchestrator[]> {
     const call = { url: this.#url, maxBytes: MAX_ANSWER_BYTES, limitMs: this.#limitMs }
-    const json = await fetchJson(call, signal)
-    const parsed = schema.safeParse(inLowerCase(json))
-    if (!parsed.success) {
-      const { message, path } = parsed.error.issues[0]!
-      throw new WebhookError('unusable', `its answer cannot be used: ${[...path, message].join(': ')}`)
-    }
-    return (parsed.data ?? []).map(({ address, score }) => ({ address: address ?? '', score: score ?? 0 }))
+    return orchestratorsIn(await fetchJson(call, signal))
   }
+}
+
+/** The orchestrators that an answer lists. Throws WebhookError `unusable`. */
+export function orchestratorsIn(json: unknown): readonly ListedOrchestrator[] {
+  const parsed = schema.safeParse(inLowerCase(json))
+  if (!parsed.success) {
+    const { message, path } = parsed.error.issues[0]!
+    throw new WebhookError('unusable', `its answer cannot be used: ${[...path, message].join(': ')}`)
+  }
+  return (parsed.data ?? []).map(({ address, score }) => ({ address: address ?? '', score: score ?? 0 }))
 }

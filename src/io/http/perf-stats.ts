@@ -22,15 +22,19 @@ export class PerfStatsPage implements PerfStats {
 
   async fetch(signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
     const call = { url: this.#url, maxBytes: MAX_ANSWER_BYTES, limitMs: this.#limitMs }
-    const json = await fetchJson(call, signal)
-    const parsed = schema.safeParse(json)
-    if (!parsed.success)
-      throw new WebhookError('unusable', `its answer cannot be used: ${parsed.error.issues[0]!.message}`)
-    const scores = new Map<string, number>()
-    for (const [address, ofRegion] of Object.entries(parsed.data)) {
-      const score = ofRegion && Object.hasOwn(ofRegion, this.#region) ? ofRegion[this.#region]?.score : null
-      if (typeof score === 'number') scores.set(address.toLowerCase(), score)
-    }
-    return scores
+    return scoresIn(await fetchJson(call, signal), this.#region)
   }
+}
+
+/** The scores that an answer has for a region, by address in lower case. Throws WebhookError `unusable`. */
+export function scoresIn(json: unknown, region: string): ReadonlyMap<string, number> {
+  const parsed = schema.safeParse(json)
+  if (!parsed.success)
+    throw new WebhookError('unusable', `its answer cannot be used: ${parsed.error.issues[0]!.message}`)
+  const scores = new Map<string, number>()
+  for (const [address, ofRegion] of Object.entries(parsed.data)) {
+    const score = ofRegion && Object.hasOwn(ofRegion, region) ? ofRegion[region]?.score : null
+    if (typeof score === 'number') scores.set(address.toLowerCase(), score)
+  }
+  return scores
 }

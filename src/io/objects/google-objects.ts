@@ -16,6 +16,7 @@ import {
 import type { OutsideStore } from '../../services/gateway/outside-store.ts'
 import { type BucketOptions, behind, readBounded } from './bucket.ts'
 import { contentTypeOf } from './content-type.ts'
+import { readGoogleListing } from './google-listing.ts'
 import { googleTokens, type TokenSource } from './google-token.ts'
 import { removeAll } from './remove-all.ts'
 
@@ -25,13 +26,6 @@ export type GooglePlace = StorePlace & { readonly kind: 'google' }
 const REQUEST_MS = 10_000
 /** Of the answer to anything but a load. */
 const MAX_ANSWER_BYTES = 16_000_000
-
-/** What a listing answers, as far as it is read. */
-interface Listed {
-  readonly items?: readonly { readonly name?: unknown; readonly size?: unknown; readonly updated?: unknown }[]
-  readonly prefixes?: readonly unknown[]
-  readonly nextPageToken?: unknown
-}
 
 /**
  * A bucket of Google Cloud Storage, over its JSON API. Other nodes are given nothing to upload with: peers do not take
@@ -97,7 +91,9 @@ export class GoogleObjects implements OutsideStore {
     const url = `/storage/v1/b/${bucket}/o?${query}`
     const answer = await this.#ask({ url, method: 'GET', maxBytes: MAX_ANSWER_BYTES }, signal)
     if (!answer) throw new StoreError('store-refused', `${this.shown} is not there`)
-    return this.#listingOf(answer, { after, most })
+    const listing = readGoogleListing(answer, { root, after, most })
+    if (!listing) throw new StoreError('store-unreachable', `${this.shown} answers with no listing`)
+    return listing
   }
 
   async remove(path: string): Promise<void> {
@@ -121,41 +117,6 @@ export class GoogleObjects implements OutsideStore {
   #objectUrl(path: string): string {
     const { bucket, prefix } = this.#place
     return `/storage/v1/b/${bucket}/o/${encodeURIComponent(prefix + path)}`
-  }
-
-  #listingOf(
-    answer: Uint8Array,
-    { after, most }: { readonly after: string; readonly most: number },
-  ): Listing {
-    const root = this.#place.prefix
-    const { items = [], nextPageToken, prefixes = [] } = this.#parsed(answer)
-    const inside = (name: unknown): string[] =>
-      typeof name === 'string' && name.startsWith(root) && name.slice(root.length) > after
-        ? [name.slice(root.length)]
-        : []
-    const files = items.flatMap(({ name, size, updated }) =>
-      inside(name).map((path) => ({
-        path,
-        bytes: Number(size) || 0,
-        savedMs: (typeof updated === 'string' && Date.parse(updated)) || 0,
-      })),
-    )
-    const names = [...files.map(({ path }) => path), ...prefixes.flatMap(inside)].sort()
-    const shown = new Set(names.slice(0, most))
-    const isMore = names.length > most || typeof nextPageToken === 'string'
-    return {
-      files: files.filter(({ path }) => shown.has(path)),
-      folders: [...shown].filter((name) => name.endsWith('/')),
-      next: isMore ? ([...shown].at(-1) ?? null) : null,
-    }
-  }
-
-  #parsed(answer: Uint8Array): Listed {
-    try {
-      return JSON.parse(new TextDecoder().decode(answer)) as Listed
-    } catch {
-      throw new StoreError('store-unreachable', `${this.shown} answers with no JSON`)
-    }
   }
 
   /** The body of a good answer; null where there is no such thing. */

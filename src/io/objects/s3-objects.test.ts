@@ -61,6 +61,16 @@ test('what is wrong with a server is an error of a known kind: trouble, an endle
     (store) => assert.rejects(store.list(''), { code: 'store-unreachable' }),
     (_, response) => void response.writeHead(200).end('<html>not xml'),
   )
+  const endless = { code: 'store-unreachable', message: /: AnswerTooLarge$/ }
+  await seenBy(
+    '',
+    (store) => assert.rejects(store.list(''), endless),
+    (_, response) => {
+      response.writeHead(200).write('<ListBucketResult>')
+      const timer = setInterval(() => response.write('<a>1</a>'.repeat(100_000)), 1)
+      response.on('close', () => clearInterval(timer))
+    },
+  )
 })
 
 test('what is aborted ends at once, as an abort', async () => {

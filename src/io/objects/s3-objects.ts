@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { StorageInfo } from '../../domain/segment.ts'
 import { encodePath } from '../../domain/stream-name.ts'
@@ -25,6 +26,8 @@ const REQUEST_MS = 10_000
 const CONNECT_MS = 2_000
 /** Connections of one store. */
 const MAX_SOCKETS = 64
+/** Of the answer to anything but a load: the library reads it whole. */
+const MAX_ANSWER_BYTES = 16_000_000
 
 interface Opened {
   readonly sdk: typeof import('./s3-library.ts')
@@ -186,7 +189,31 @@ async function open(place: S3Place): Promise<Opened> {
     ...{ useDualstackEndpoint: false, useFipsEndpoint: false, disableS3ExpressSessionAuth: true },
     logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   })
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        const result = await next(args)
+        // What is loaded has a limit of its own.
+        if (commandName !== 'GetObjectCommand') boundBody(result.response as { body?: unknown })
+        return result
+      },
+    // Inside of what reads the body.
+    { step: 'deserialize', priority: 'low', name: 'boundBody' },
+  )
   return { sdk, client }
+}
+
+function boundBody(response: { body?: unknown }): void {
+  if (response.body instanceof Readable) response.body = Readable.from(bounded(response.body))
+}
+
+async function* bounded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.length
+    if (length > MAX_ANSWER_BYTES) throw Object.assign(new Error(), { name: 'AnswerTooLarge' })
+    yield chunk
+  }
 }
 
 function nothing(): void {}
