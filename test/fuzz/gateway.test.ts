@@ -13,6 +13,7 @@ import { MAX_RENDITIONS } from '../../src/domain/rendition.ts'
 import { segmentFacts } from '../../src/domain/segment-facts.ts'
 import { chooseSession, type IdleSession, probabilities } from '../../src/domain/selection.ts'
 import { encodePath, parseStreamPath, pathExtension, sequenceOf } from '../../src/domain/stream-name.ts'
+import { isKnown, rangeOf, takesGzip } from '../../src/io/http/entity.ts'
 import { multipartBody, renditionPart } from '../../src/io/http/multipart.ts'
 import { parseStreamConfig } from '../../src/io/http/stream-config.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
@@ -23,7 +24,7 @@ import { Rational } from '../../src/lib/rational.ts'
 
 /** Inputs over all properties; FUZZ_RUNS changes it. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 7_000)
-const PROPERTIES = 9
+const PROPERTIES = 10
 const numRuns = Math.ceil(RUNS / PROPERTIES)
 
 /** Text with special characters: paths, line breaks, quotes, lone surrogates. */
@@ -273,6 +274,26 @@ test('a store never exceeds its limit and always has the newest object', async (
       for (let i = 0; i <= 4; i++) await objects.drop(`s${i}/`)
       assert.equal(objects.bytes, 0)
       assert.equal(objects.files, 0)
+    }),
+    { numRuns },
+  )
+})
+
+test('a part of a segment lies within it, whatever is asked for', () => {
+  const digits = fc.oneof(fc.constantFrom('', '0', '9', '99999999999999999'), fc.nat(20).map(String))
+  const range = fc.oneof(
+    fc.tuple(fc.constantFrom('bytes=', 'bytes ', 'items='), digits, fc.constantFrom('-', ','), digits),
+    fc.tuple(hostile),
+  )
+  fc.assert(
+    fc.property(range, fc.nat(12), fc.option(hostile, { nil: undefined }), (parts, size, version) => {
+      const headers = { range: parts.join(''), ...(version !== undefined && { 'if-range': version }) }
+      const part = rangeOf(headers, { size, tag: '"a"' })
+      if (part === null || part === 'all') return
+      assert.ok(Number.isSafeInteger(part.from) && Number.isSafeInteger(part.to))
+      assert.ok(part.from >= 0 && part.from <= part.to && part.to < size, JSON.stringify({ part, size }))
+      isKnown({ 'if-none-match': parts.join('') }, '"a"')
+      takesGzip({ 'accept-encoding': parts.join('') })
     }),
     { numRuns },
   )

@@ -3,6 +3,10 @@ import { type MediaSample, type MediaSegment, type MediaTrack, unreadable } from
 
 /** Five minutes of sound. */
 const MAX_SAMPLES = 100_000
+/** Ticks in a second, so that five minutes fit into the 32 bits of an index of fragments. */
+const MAX_TIMESCALE = 10_000_000
+/** How far tracks are moved against one another, so that times stay whole numbers. */
+const MAX_SHIFT = 2 ** 32
 /** Where a box that describes pictures has their size. */
 const SIZE_AT = 32
 /** The descriptor of a decoder. */
@@ -53,7 +57,7 @@ function trackOf(
   if (!header || !tables || !described) return null
   const timescale = header.readUInt32BE(header[0] === 1 ? 20 : 12)
   const entry = withoutRates(described.subarray(8, 8 + described.readUInt32BE(8)))
-  if (timescale === 0 || entry.length < SIZE_AT)
+  if (timescale === 0 || timescale > MAX_TIMESCALE || entry.length < SIZE_AT)
     throw unreadable('an MP4 whose tracks say nothing of themselves')
   const isVideo = kind === 'video'
   const [width, height] = isVideo ? [entry.readUInt16BE(SIZE_AT), entry.readUInt16BE(SIZE_AT + 2)] : [0, 0]
@@ -105,12 +109,16 @@ function shiftOf(track: Buffer, { scale, timescale }: { scale: number; timescale
 function together(tracks: readonly Unplaced[]): MediaTrack[] {
   const first = tracks[0]!.shiftSeconds
   return tracks.map(({ shiftSeconds, ...track }) => {
-    const shift = Math.round((shiftSeconds - first) * track.timescale)
+    const shift = within(Math.round((shiftSeconds - first) * track.timescale))
     return {
       ...track,
       samples: track.samples.map((sample) => ({ ...sample, decode: sample.decode + shift })),
     }
   })
+}
+
+function within(ticks: number): number {
+  return Math.max(-MAX_SHIFT, Math.min(MAX_SHIFT, ticks))
 }
 
 function samplesOf(tables: Buffer, file: Buffer): MediaSample[] {

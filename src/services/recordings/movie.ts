@@ -16,7 +16,7 @@ import { concatBytes, formatHex } from '../../lib/bytes.ts'
 import { keccak256 } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { ObjectStore } from '../../lib/object-store.ts'
+import { MAX_OBJECT_BYTES, type ObjectStore } from '../../lib/object-store.ts'
 import { listAll } from './recording-library.ts'
 
 /** The first segments of a run are looked at for its tracks: sound may come later. */
@@ -163,7 +163,7 @@ export async function layOut(
     const own: Piece[] = []
     for (const segment of listed) {
       const file = sizes.get(segment.path)
-      if (!file) continue
+      if (!file || file.bytes > MAX_OBJECT_BYTES) continue
       const { durationMs } = segment
       const bytes = fragmentBytes(file.bytes, { durationMs, isMp4: isMp4(segment) })
       own.push({ segment, run, bytes, expectedMs })
