@@ -435,14 +435,17 @@ export const flags = {
   verifierUrl: text(
     '',
     'gateway',
-    'URL of an external verifier, which judges every result. Needs -verifierPath.',
+    'URL of an external verifier, which judges every result. Needs -verifierPath, or a bucket as -objectStore.',
     {
       value: 'URL',
     },
   ),
-  verifierPath: text('', 'gateway', 'Folder shared with the external verifier, which sees it as /stream.', {
-    value: 'DIR',
-  }),
+  verifierPath: text(
+    '',
+    'gateway',
+    'Folder shared with the external verifier, which sees it as /stream. Not given: it fetches copies from the bucket of -objectStore, which are removed when it has judged them.',
+    { value: 'DIR' },
+  ),
   objectStore: text(
     '',
     'gateway',

@@ -34,10 +34,11 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     reading.warnings.push(`${list} has no effect, since ${webhook} lists the orchestrators`)
   }
   const maxPrice = network.offchain ? null : readPrice(reading, 'maxPricePerUnit', flags.maxPricePerUnit)
+  const objectStore = readObjectStore(reading, 'objectStore')
   return {
     bind,
     authWebhook,
-    verifier: readVerifier(reading),
+    verifier: readVerifier(reading, objectStore),
     rtmp: readRtmp(reading),
     httpIngest: flags.httpIngest ?? guarded,
     publicHost:
@@ -57,7 +58,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     profiles: profilesOf(reading),
     maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
     currentManifest: flags.currentManifest,
-    objectStore: readObjectStore(reading, 'objectStore'),
+    objectStore,
     failedSegments: readFailedSegments(reading),
     recordings: readRecordings(reading),
     localVerify: flags.localVerify ?? !network.offchain,
@@ -69,18 +70,24 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   }
 }
 
-function readVerifier(reading: Reading): GatewaySettings['verifier'] {
+function readVerifier(
+  reading: Reading,
+  objectStore: GatewaySettings['objectStore'],
+): GatewaySettings['verifier'] {
   const url = reading.httpUrl('verifierUrl')
-  const folder = reading.flags.verifierPath
-  if (url !== null && folder === '') {
-    throw refusal(
-      `${reading.spelled('verifierUrl')} needs -verifierPath, where the verifier finds the segments`,
-    )
+  const { verifierPath: folder } = reading.flags
+  if (url === null) {
+    if (folder !== '') {
+      reading.warnings.push(`${reading.spelled('verifierPath')} has no effect without -verifierUrl`)
+    }
+    return null
   }
-  if (url === null && folder !== '') {
-    reading.warnings.push(`${reading.spelled('verifierPath')} has no effect without -verifierUrl`)
-  }
-  return url === null ? null : { url, folder }
+  if (folder !== '') return { url, place: folder }
+  // Nobody fetches from a folder of this machine.
+  if (objectStore && objectStore.place.kind !== 'folder') return { url, place: objectStore }
+  throw refusal(
+    `${reading.spelled('verifierUrl')} needs -verifierPath, a folder in which the verifier finds the segments, or -objectStore with a bucket from which it fetches them`,
+  )
 }
 
 const DEFAULT_RTMP = { host: '127.0.0.1', port: 1935 }

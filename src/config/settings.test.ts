@@ -809,10 +809,10 @@ describe('a sentence refuses', () => {
     ['-gateway -authWebhookUrl ftp://a', '-authWebhookUrl is not an http or https URL'],
     ['-gateway -orchWebhookUrl nonsense', '-orchWebhookUrl is not an http or https URL'],
     ['-gateway -verifierUrl http://', '-verifierUrl is not an http or https URL'],
-    [
-      '-gateway -verifierUrl http://a',
-      '-verifierUrl needs -verifierPath, where the verifier finds the segments',
-    ],
+    ...['', ' -objectStore /segments'].map((store): [string, string] => [
+      `-gateway -verifierUrl http://a${store}`,
+      '-verifierUrl needs -verifierPath, a folder in which the verifier finds the segments, or -objectStore with a bucket from which it fetches them',
+    ]),
     ['-gateway -maxSessions 0', '-maxSessions must be \'auto\' or greater than zero, not "0"'],
     ['-gateway -maxSessions -1', '-maxSessions must be \'auto\' or greater than zero, not "-1"'],
     ['-gateway -maxSessions ten', '-maxSessions must be \'auto\' or greater than zero, not "ten"'],

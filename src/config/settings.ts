@@ -122,8 +122,8 @@ export interface GatewaySettings {
   readonly bind: Bind
   /** The URL that decides on new streams; null where anyone may publish. */
   readonly authWebhook: string | null
-  /** What judges results beside this node, and the folder in which it finds them; null for nothing. */
-  readonly verifier: { readonly url: string; readonly folder: string } | null
+  /** What judges results beside this node, and the folder or the bucket in which it finds them; null for nothing. */
+  readonly verifier: { readonly url: string; readonly place: string | StoreAddress } | null
   /** Where RTMP is served; null for nowhere. */
   readonly rtmp: RtmpSettings | null
   /** Whether segments are accepted at /live/. */

@@ -10,6 +10,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import { makeSegment } from '../media/media.ts'
 import { NO_S3_SERVER, S3Server } from '../net/s3-server.ts'
+import { WebhookServer } from '../net/webhook-server.ts'
 import { eventually } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 import { writeTinyProfiles } from './tiny-stream.ts'
@@ -26,12 +27,24 @@ test('an orchestrator saves into the gateway’s S3 itself, and a server that is
   t.after(() => server[Symbol.asyncDispose]())
   const { folder, node } = await testNodes(t)
   const [service, http] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
+  const verifier = await WebhookServer.open()
+  t.after(() => verifier[Symbol.asyncDispose]())
+  /** What the verifier gets at the URLs that it is told. */
+  const judged: Promise<Uint8Array[]>[] = []
+  verifier.answer = ({ body }) => {
+    const { renditions, source } = JSON.parse(body) as { source: string; renditions: { uri: string }[] }
+    const urls = [source, ...renditions.map(({ uri }) => uri)]
+    const fetched = urls.map(async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer()))
+    judged.push(Promise.all(fetched).catch(() => []))
+    return { body: JSON.stringify({ results: renditions.map(() => ({ tamper: 0 })) }), delayMs: 200 }
+  }
   const orchestrator = await node('orchestrator', [
     ...['-orchestrator', '-transcoder', '-serviceAddr', service, '-uriSegments', server.at],
   ])
   const gateway = await node('gateway', [
     ...['-gateway', '-orchAddr', service, '-httpAddr', http, '-objectStore', server.addressOf('/live')],
     ...['-transcodingOptions', await writeTinyProfiles(join(folder, 'profiles.json'))],
+    ...['-verifierUrl', verifier.url],
   ])
   await Promise.all([orchestrator.start(), gateway.start()])
   const bytes = await makeSegment(SIZE)
@@ -51,8 +64,9 @@ test('an orchestrator saves into the gateway’s S3 itself, and a server that is
   const paths = async () => (await store.list('')).files.map(({ path }) => path)
 
   for (const sequence of [0, 1]) await push(sequence)
+  assert.equal(judged.length, 2)
+  await eventually('the copies for the verifier are removed', async () => (await paths()).length === 4)
   const saved = await paths()
-  assert.equal(saved.length, 4)
   const session = saved.find((path) => path.endsWith('/tiny/0.ts'))!.split('/')[1]!
   assert.match(session, /^[0-9a-f]{8}$/, 'the orchestrator saved it: its folder is its session')
   const base = `http://${server.at}/bucket/live/movie`
@@ -60,6 +74,10 @@ test('an orchestrator saves into the gateway’s S3 itself, and a server that is
   assert.deepEqual(await uris('tiny'), [`${base}/${session}/tiny/0.ts`, `${base}/${session}/tiny/1.ts`])
   for (const uri of [...(await uris('source')), ...(await uris('tiny'))])
     assert.equal((await fetch(uri)).status, 200)
+  const [source, rendition] = await judged[1]!
+  assert.deepEqual(Buffer.from(source!), Buffer.from(bytes))
+  const played = await (await fetch(`${base}/${session}/tiny/1.ts`)).arrayBuffer()
+  assert.deepEqual(Buffer.from(rendition!), Buffer.from(played), 'it judges what is played')
 
   await server.kill()
   for (const sequence of [2, 3, 4]) await push(sequence)
@@ -81,6 +99,7 @@ test('an orchestrator saves into the gateway’s S3 itself, and a server that is
 
   const logs = [orchestrator, gateway].map((process) => process.output).join('')
   assert.match(logs, /object store fails/)
+  assert.match(logs, /verifier of results fails .*the files for it could not be written: s3\+http:/)
   assert.doesNotMatch(logs, /SECRET/)
   assert.doesNotMatch(JSON.stringify(await gateway.status()), /SECRET/)
 })

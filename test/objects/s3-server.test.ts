@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { parseStoreAddress } from '../../src/domain/store-address.ts'
+import { VerifierBucket } from '../../src/io/http/verifier-bucket.ts'
 import { FormUploads } from '../../src/io/objects/form-upload.ts'
 import { S3Objects } from '../../src/io/objects/s3-objects.ts'
 import type { S3Place } from '../../src/io/objects/s3-policy.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { systemDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
 import { NO_S3_SERVER, S3Server } from '../net/s3-server.ts'
 import { objectsSuite } from '../suites/objects.ts'
+import { eventually } from '../tools/until.ts'
 
 const never = new AbortController().signal
 const skip = NO_S3_SERVER
@@ -111,4 +115,20 @@ test('a server that is killed is told apart from one that refuses, and is used a
   await server!.start()
   await store.save('m/P/1.ts', new Uint8Array(3))
   assert.equal((await store.load('m/P/1.ts'))?.length, 3)
+})
+
+test('a verifier fetches what it judges from a bucket by plain requests, and nothing of it stays there', {
+  skip,
+}, async () => {
+  const store = open(server!.addressOf('/judged'))
+  const place = new VerifierBucket(store, { dice: systemDice, log: silentLog })
+  await place.open()
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  const renditions = ['P 1', 'tiny'].map((name) => ({ name, bytes: bytes(name) }))
+  {
+    await using files = await place.write(bytes('source'), renditions, never)
+    const answers = await Promise.all([files.source, ...files.renditions].map((url) => fetch(url)))
+    assert.deepEqual(await Promise.all(answers.map((answer) => answer.text())), ['source', 'P 1', 'tiny'])
+  }
+  await eventually('they are removed', async () => (await store.list('')).files.length === 0)
 })

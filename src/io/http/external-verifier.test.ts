@@ -39,7 +39,7 @@ async function setUp() {
   const files = new VerifierFolder(folder, { clock: NO_TIME, dice: seededDice('verifier') })
   const url = `${server.url.replace('//', '//user:swordfish@')}/verify?key=swordfish`
   const verifier = new ExternalVerifier(url, {
-    ...{ folder: files, clock: NO_TIME, causes, events: { tell: (event) => void events.push(event) } },
+    ...{ place: files, clock: NO_TIME, causes, events: { tell: (event) => void events.push(event) } },
   })
   return {
     ...{ server, folder, causes, files, verifier },

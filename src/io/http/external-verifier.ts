@@ -12,11 +12,11 @@ import type {
   Verdict,
   VerifierFault,
 } from '../../services/gateway/result-verifier.ts'
-import type { VerifierFolder } from './verifier-folder.ts'
+import type { VerifierFiles, VerifierPlace } from './verifier-place.ts'
 import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts'
 
 const MAX_ANSWER_BYTES = 1_000_000
-/** Results that are with the verifier at once; each is on disk meanwhile. */
+/** Results that are with the verifier at once; each lies in a folder or a bucket meanwhile. */
 const MAX_AT_ONCE = 16
 /** The pauses before further tries. */
 const PAUSES_MS = [250, 500]
@@ -41,16 +41,16 @@ type Found = z.infer<typeof schema>['results'][number]
 
 /** What the verifier depends on. */
 export interface ExternalVerifierNeeds {
-  readonly folder: VerifierFolder
+  readonly place: VerifierPlace
   readonly clock: Clock
   readonly causes: Causes
   readonly events: NodeEvents
 }
 
 /**
- * Has results judged by the classifier at `-verifierUrl` (gateway.md §12), which reads them in a folder that both share.
- * It has as long as an orchestrator. Only what judged nothing is asked again; a verifier that is away is a cause, and
- * says nothing against a result.
+ * Has results judged by the classifier at `-verifierUrl` (gateway.md §12), which reads them in a folder that both share, or
+ * fetches them from a bucket. It has as long as an orchestrator, together with the time in which the files are written. Only
+ * what judged nothing is asked again; a verifier that is away is a cause, and says nothing against a result.
  */
 export class ExternalVerifier implements ResultVerifier, Service {
   readonly name = 'verifier of results'
@@ -63,9 +63,9 @@ export class ExternalVerifier implements ResultVerifier, Service {
     this.#needs = needs
   }
 
-  /** Throws NodeError where the folder cannot be written. */
+  /** Throws NodeError where no file could ever be written. */
   async start(_scope: Scope): Promise<void> {
-    await this.#needs.folder.open()
+    await this.#needs.place.open()
   }
 
   async judge(result: JudgedResult, signal: AbortSignal): Promise<Verdict | null> {
@@ -95,21 +95,51 @@ export class ExternalVerifier implements ResultVerifier, Service {
   async #askInTurn(result: JudgedResult, signal: AbortSignal): Promise<Verdict> {
     if (this.#atOnce >= MAX_AT_ONCE) throw unusable(`${MAX_AT_ONCE} other results wait for it`)
     this.#atOnce++
+    const limitMs = segmentLimitMs(result.durationMs)
+    const endMs = this.#needs.clock.now() + limitMs
     try {
-      await using files = await this.#needs.folder.write(
-        result.source,
-        result.renditions.map(({ bytes, profile }) => ({ name: profile.name, bytes })),
-      )
-      return await this.#ask(bodyOf(result, files), result, signal)
+      await using files = await this.#written(result, limitMs, signal)
+      return await this.#ask(bodyOf(result, files), { endMs, expected: result.renditions.length }, signal)
     } finally {
       this.#atOnce--
     }
   }
 
-  async #ask(body: string, { durationMs, renditions }: JudgedResult, signal: AbortSignal): Promise<Verdict> {
+  /** Writes the files of a result where the verifier finds them. A bucket may hang. */
+  async #written(
+    { renditions, source }: JudgedResult,
+    limitMs: number,
+    signal: AbortSignal,
+  ): Promise<VerifierFiles> {
+    const { clock, place } = this.#needs
+    const late = new AbortController()
+    const written = new AbortController()
+    clock.sleep(limitMs, written.signal).then(
+      () => late.abort(),
+      () => {},
+    )
+    try {
+      return await place.write(
+        source,
+        renditions.map(({ bytes, profile }) => ({ name: profile.name, bytes })),
+        AbortSignal.any([signal, late.signal]),
+      )
+    } catch (error) {
+      if (signal.aborted) throw error
+      const why = late.signal.aborted ? ` within ${limitMs} ms` : `: ${messageOf(error)}`
+      throw unusable(`the files for it could not be written${why}`)
+    } finally {
+      written.abort()
+    }
+  }
+
+  async #ask(
+    body: string,
+    { endMs, expected }: { readonly endMs: number; readonly expected: number },
+    signal: AbortSignal,
+  ): Promise<Verdict> {
     const { clock } = this.#needs
-    const endMs = clock.now() + segmentLimitMs(durationMs)
-    let reason = ''
+    let reason = 'no time was left to ask it'
     for (const pauseMs of [0, ...PAUSES_MS]) {
       const limitMs = endMs - clock.now() - pauseMs
       if (limitMs <= 0) break
@@ -119,7 +149,7 @@ export class ExternalVerifier implements ResultVerifier, Service {
           { url: this.#url, body, maxBytes: MAX_ANSWER_BYTES, limitMs },
           signal,
         )
-        if (!UNDECIDED_STATUSES.has(answer.status)) return verdictOf(answer, renditions.length)
+        if (!UNDECIDED_STATUSES.has(answer.status)) return verdictOf(answer, expected)
         reason = `it answers ${answer.status}`
       } catch (error) {
         if (!(error instanceof WebhookError && RETRIED.has(error.code))) throw error

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { ownName, SOURCE_FILE, type VerifierFiles, type VerifierPlace } from './verifier-place.ts'
 
 /** Where the verifier's container has the folder (gateway.md §12). */
 const MOUNTED_AT = '/stream'
@@ -10,16 +11,9 @@ const MOUNTED_AT = '/stream'
 const OWN_FOLDER = /^livepeer-[0-9a-f]{16}$/
 /** What a gateway left behind that was killed; another one may share the folder, so what is newer stays. */
 const STALE_MS = 60 * 60_000
-const SOURCE = 'source'
-
-/** Files of one result, as the verifier finds them. */
-export interface VerifierFiles extends AsyncDisposable {
-  readonly source: string
-  readonly renditions: readonly string[]
-}
 
 /** The folder of `-verifierPath`, in which a verifier finds the segments that it judges. */
-export class VerifierFolder {
+export class VerifierFolder implements VerifierPlace {
   readonly #path: string
   readonly #needs: { readonly clock: Clock; readonly dice: Dice }
 
@@ -52,12 +46,12 @@ export class VerifierFolder {
     source: Uint8Array,
     renditions: readonly { readonly name: string; readonly bytes: Uint8Array }[],
   ): Promise<VerifierFiles> {
-    const own = `livepeer-${Buffer.from(this.#needs.dice.bytes(8)).toString('hex')}`
+    const own = ownName(this.#needs.dice.bytes(8))
     const folder = join(this.#path, own)
     const remove = () => rm(folder, { recursive: true, force: true })
     await mkdir(folder, { mode: 0o755 })
     try {
-      await writeFile(join(folder, SOURCE), source, { mode: 0o644 })
+      await writeFile(join(folder, SOURCE_FILE), source, { mode: 0o644 })
       for (const { bytes, name } of renditions) await writeFile(join(folder, name), bytes, { mode: 0o644 })
     } catch (error) {
       await remove()
@@ -65,7 +59,7 @@ export class VerifierFolder {
     }
     const seen = (name: string) => `${MOUNTED_AT}/${own}/${name}`
     return {
-      source: seen(SOURCE),
+      source: seen(SOURCE_FILE),
       renditions: renditions.map(({ name }) => seen(name)),
       [Symbol.asyncDispose]: remove,
     }

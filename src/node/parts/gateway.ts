@@ -8,6 +8,7 @@ import { ExternalVerifier } from '../../io/http/external-verifier.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { WebhookList } from '../../io/http/orchestrator-list.ts'
 import { PerfStatsPage } from '../../io/http/perf-stats.ts'
+import { VerifierBucket } from '../../io/http/verifier-bucket.ts'
 import { VerifierFolder } from '../../io/http/verifier-folder.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { openStore } from '../../io/objects/open-store.ts'
@@ -92,10 +93,7 @@ export class GatewayParts {
       return checkOrchestrators({ capabilities, foundAt }, { directory: everybody, paying }, signal)
     }
     const external =
-      verifier &&
-      new ExternalVerifier(verifier.url, {
-        ...{ ...env, folder: new VerifierFolder(verifier.folder, env) },
-      })
+      verifier && new ExternalVerifier(verifier.url, { ...env, place: verifierPlace(verifier, env) })
     const scores = perf && new PerfScores({ ...env, stats: new PerfStatsPage(perf) })
     const authority = authWebhook === null ? null : new AuthWebhook({ url: authWebhook }, env)
     const {
@@ -175,6 +173,15 @@ export class GatewayParts {
   async orchestrators(): Promise<readonly string[]> {
     return (await this.#source.candidates()).map(({ url }) => url)
   }
+}
+
+/** Where a verifier finds what it judges. */
+function verifierPlace(
+  { place }: NonNullable<GatewaySettings['verifier']>,
+  env: Core['env'],
+): VerifierFolder | VerifierBucket {
+  if (typeof place === 'string') return new VerifierFolder(place, env)
+  return new VerifierBucket(openStore(place, { isPublic: true }, env), env)
 }
 
 /** What an operator may change of a gateway's terms while it runs; for a price ceiling, at the newest rate of its currency. */
