@@ -46,11 +46,19 @@ const LEADS = [
 for (const [line, order] of [
   [
     '-gateway -orchAddr a',
-    ['orchestrator client', 'media', 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP'],
+    [
+      'orchestrator client',
+      'media',
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+    ],
   ],
   [
     '-gateway -orchAddr a -recordStore /r -recordRetention 24h',
     [
+      'folders of stores',
       'orchestrator client',
       'media',
       'recorder',
@@ -93,15 +101,40 @@ for (const [line, order] of [
   ],
   [
     `-gateway ${CHAIN} -reward=false`,
-    [...PAYS, 'orchestrator pool', 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS],
+    [
+      ...PAYS,
+      'orchestrator pool',
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+      ...SENDS,
+    ],
   ],
   [
     `-gateway ${CHAIN}`,
-    [...PAYS, 'orchestrator pool', 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward'],
+    [
+      ...PAYS,
+      'orchestrator pool',
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+      ...SENDS,
+      'reward',
+    ],
   ],
   [
     `-gateway ${CHAIN} -orchAddr a`,
-    [...PAYS, 'recorder', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward'],
+    [
+      ...PAYS,
+      'recorder',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+      ...SENDS,
+      'reward',
+    ],
   ],
   [
     `-gateway ${CHAIN} -reward=false -maxPricePerUnit 1USD`,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { objectsSuite } from '../../../test/suites/objects.ts'
+import { SmallDisk } from '../../../test/tools/small-disk.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { FolderObjects } from './folder-objects.ts'
 
@@ -78,4 +79,34 @@ test('a disk that fails is told with the folder and the reason', async () => {
   await chmod(folder, 0o500)
   await assert.rejects(objects.save('n/0.ts', bytes('x')), { code: 'store-failed' })
   await chmod(folder, 0o700)
+})
+
+test('a check makes the folder, leaves no file in it, and tells what can never be written', async (t) => {
+  const { folder, objects } = await opened()
+  await objects.check()
+  await objects.check()
+  assert.deepEqual(await readdir(folder), [])
+  await writeFile(join(folder, 'file'), 'x')
+  for (const path of ['file', 'file/below']) {
+    const wrong = new FolderObjects({ folder: join(folder, path) }, { dice: seededDice(path) })
+    await assert.rejects(wrong.check(), {
+      code: 'store-refused',
+      message: `${join(folder, path)} cannot be used, there is a file where a folder should be`,
+    })
+  }
+  using disk = SmallDisk.mount(64 * 1024)
+  if (!disk) return t.diagnostic('no tmpfs can be mounted here: that takes root')
+  const small = new FolderObjects({ folder: disk.path }, { dice: seededDice('disk') })
+  disk.fill()
+  await small.check()
+  disk.makeReadOnly()
+  await assert.rejects(small.check(), { message: /cannot be used, the file system is read-only$/ })
+})
+
+test('a folder that the file system does not make is refused, not tried for ever', {
+  skip: process.platform !== 'linux' && 'there is no /proc',
+}, async () => {
+  const objects = new FolderObjects({ folder: '/proc/nowhere/store' }, { dice: seededDice('proc') })
+  await assert.rejects(objects.check(), { code: 'store-refused', message: /^\/proc\/nowhere\/store cannot/ })
+  await assert.rejects(objects.save('m/0.ts', bytes('x')), { code: 'store-failed' })
 })

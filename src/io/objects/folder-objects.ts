@@ -1,11 +1,12 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import { open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { formatHex } from '../../lib/bytes.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { diskFault } from '../../lib/disk-fault.ts'
 import { abortError, messageOf } from '../../lib/errors.ts'
+import { makeFolder } from '../../lib/make-folder.ts'
 import {
   checkObjectPath,
   isObjectPath,
@@ -24,6 +25,10 @@ import type { OutsideStore } from '../../services/gateway/outside-store.ts'
 const UNFINISHED = '.unfinished-'
 /** A folder that is removed as empty while a file comes into it is made again, this often. */
 const MAX_TRIES = 3
+/** Errors with which a folder can never be used. Others, as of a full disk, may pass. */
+const UNUSABLE: ReadonlySet<unknown> = new Set([
+  ...['EACCES', 'EEXIST', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS'],
+])
 const MISSING: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'])
 
 /**
@@ -38,6 +43,23 @@ export class FolderObjects implements OutsideStore {
     this.#folder = resolve(folder)
     this.shown = this.#folder
     this.#dice = dice
+  }
+
+  /**
+   * Makes the folder, and writes a file in it, which it removes. Throws StoreError `store-refused` where that can never
+   * succeed; a disk that is full or fails may do better later.
+   */
+  async check(): Promise<void> {
+    try {
+      await makeFolder(this.#folder)
+      const file = this.#unfinishedIn(this.#folder)
+      await (await open(file, 'wx')).close()
+      await unlink(file)
+    } catch (error) {
+      if (!UNUSABLE.has(codeOf(error))) return
+      const reason = diskFault(error) ?? messageOf(error)
+      throw new StoreError('store-refused', `${this.#folder} cannot be used, ${reason}`, { cause: error })
+    }
   }
 
   async save(path: string, bytes: Uint8Array, { signal }: SaveOptions = {}): Promise<string> {
@@ -127,10 +149,14 @@ export class FolderObjects implements OutsideStore {
     return null
   }
 
+  #unfinishedIn(folder: string): string {
+    return join(folder, `${UNFINISHED}${formatHex(this.#dice.bytes(8)).slice(2)}`)
+  }
+
   async #write(file: string, bytes: Uint8Array): Promise<void> {
     const folder = dirname(file)
-    await mkdir(folder, { recursive: true })
-    const unfinished = join(folder, `${UNFINISHED}${formatHex(this.#dice.bytes(8)).slice(2)}`)
+    await makeFolder(folder)
+    const unfinished = this.#unfinishedIn(folder)
     try {
       await using target = await open(unfinished, 'wx')
       await target.writeFile(bytes)

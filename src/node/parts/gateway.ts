@@ -12,6 +12,7 @@ import { VerifierBucket } from '../../io/http/verifier-bucket.ts'
 import { VerifierFolder } from '../../io/http/verifier-folder.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { openStore } from '../../io/objects/open-store.ts'
+import { type NamedFolder, StoreFolders } from '../../io/objects/store-folders.ts'
 import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import type { Rational } from '../../lib/rational.ts'
@@ -150,7 +151,9 @@ export class GatewayParts {
     )
     const { rtmp } = settings
     const feeds = chain?.priceFeeds ?? []
+    const folders = foldersOf(settings)
     const services: Service[] = [
+      ...(folders.length > 0 ? [new StoreFolders(folders, env)] : []),
       ...publishersOf(core, settings),
       client,
       ...paid.services,
@@ -173,6 +176,17 @@ export class GatewayParts {
   async orchestrators(): Promise<readonly string[]> {
     return (await this.#source.candidates()).map(({ url }) => url)
   }
+}
+
+/** The stores that are folders of this machine. */
+function foldersOf({ objectStore, recordings }: GatewaySettings): readonly NamedFolder[] {
+  const stores = [
+    { flag: '-objectStore', address: objectStore },
+    { flag: '-recordStore', address: recordings.store },
+  ]
+  return stores.flatMap(({ address, flag }) =>
+    address?.place.kind === 'folder' ? [{ flag, folder: address.place.folder }] : [],
+  )
 }
 
 /** Where a verifier finds what it judges. */

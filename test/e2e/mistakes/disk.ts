@@ -30,6 +30,24 @@ export const mistakes: readonly Mistake[] = [
     says: /-verifierPath nowhere cannot be written \(ENOENT.*\): give the folder that is shared with the verifier$/,
     flag: '-verifierPath',
   },
+  ...(['objectStore', 'recordStore'] as const).map(
+    (flag): Mistake => ({
+      name: `a file above the folder of -${flag}`,
+      flags: `-gateway -httpAddr 127.0.0.1:{port} -orchAddr 127.0.0.1:{port2} -${flag} taken/segments`,
+      files: { taken: 'x' },
+      ends: 1,
+      says: `-${flag} {folder}/taken/segments cannot be used, there is a file where a folder should be: fix that, or give another folder`,
+      flag: `-${flag}`,
+    }),
+  ),
+  {
+    name: 'a folder for recordings where none can be made',
+    flags:
+      '-gateway -httpAddr 127.0.0.1:{port} -orchAddr 127.0.0.1:{port2} -recordStore /proc/nowhere/recordings',
+    ends: 1,
+    says: /^-recordStore \/proc\/nowhere\/recordings cannot be used, .*: fix that, or give another folder$/,
+    flag: '-recordStore',
+  },
   {
     name: 'a full disk',
     flags: `${ORCHESTRATOR} -dataDir disk`,
