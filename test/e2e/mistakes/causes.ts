@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -225,6 +225,28 @@ export const mistakes: readonly Mistake[] = [
         /^Could not create stream ID: url=\/live\/row\d+\/\d+\.ts err=the webhook that decides/,
       )
       assert.doesNotMatch(node.log() + told.join(), /swordfish/)
+    },
+  },
+  {
+    name: 'a verifier of results that is not running',
+    flags: `${GATEWAY} -verifierUrl http://127.0.0.1:1/verify?key=swordfish -verifierPath shared`,
+    files: { shared: null },
+    prepare: async (place) => {
+      const flags = '-orchestrator -transcoder -serviceAddr 127.0.0.1:{port2}'
+      await startBeside(place, 'orchestrator', flags)
+      answers.set(place.folder, publish(place, await makeSegment({ durationMs: 1_000 })))
+    },
+    ends: 'runs',
+    says: /WARN .*verifier of results fails .*the verifier http:\/\/127\.0\.0\.1:1 of -verifierUrl does not judge results \(.*ECONNREFUSED.*served without its verdict/,
+    flag: '-verifierUrl',
+    check: async (node) => {
+      await shownAs(node, 'verifier-failing', 'operator')
+      const told = answers.get(node.folder)!
+      await eventually('the stream goes on', () => told.filter((text) => text === '').length > 1)
+      assert.match(await node.metrics(), /^livepeer_verifier_results_total\{.*verdict="none".*\} [1-9]/m)
+      assert.doesNotMatch(node.log(), /swordfish/)
+      const shared = join(node.folder, 'shared')
+      await eventually('no file is left', async () => (await readdir(shared)).length === 0)
     },
   },
   {
