@@ -25,6 +25,7 @@ import {
   checkOrchestrators,
   type OrchestratorCheckResult,
 } from '../../services/gateway/orchestrator-check.ts'
+import { OrchestratorPolls } from '../../services/gateway/orchestrator-polls.ts'
 import {
   ListedOrchestrators,
   type OrchestratorSource,
@@ -164,12 +165,25 @@ export class GatewayParts {
     if (authority) services.push(authority)
     if (external) services.push(external)
     if (scores) services.push(scores)
-    services.push(...recording, this.gateway, http)
+    services.push(...recording, this.gateway)
+    const mayTranscode = maxAttempts > 0 && (foundAt !== 'listed' || settings.orchestrators.length > 0)
+    if (mayTranscode) services.push(this.#polls(env))
+    services.push(http)
     if (rtmp) {
       const { bind, isDefault: isOptional, ...rest } = rtmp
       services.push(new RtmpPort({ ...bind, isOptional, ...rest }, { ...env, gateway: this.gateway }))
     }
     this.services = services
+  }
+
+  #polls(env: Core['env']): OrchestratorPolls {
+    const { check, gateway } = this
+    return new OrchestratorPolls({
+      ...env,
+      check,
+      isIdle: () => gateway.isIdle,
+      noSessions: gateway.noSessions,
+    })
   }
 
   /** The URLs of the orchestrators that it may use. */

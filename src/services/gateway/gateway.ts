@@ -164,7 +164,8 @@ export class Gateway implements Service {
   readonly #options: GatewayOptions
   readonly #needs: GatewayNeeds
   readonly #tries: SegmentTries
-  readonly #noSessions: NoSessions
+  /** Explains why streams have no orchestrator. */
+  readonly noSessions: NoSessions
   /** By the name under which they are played. */
   readonly #streams = new Map<string, Stream>()
   /** Name in the URL to name of the stream, where they differ. */
@@ -196,7 +197,7 @@ export class Gateway implements Service {
     const { foundAt = 'listed' } = options
     const { causes = noCauses, paying = null } = needs
     const noSessions = new NoSessions({ foundAt }, { causes, paying })
-    this.#noSessions = noSessions
+    this.noSessions = noSessions
     const { dice, media, refuted = null } = needs
     const comparison = new FastVerification({ work, media, dice, log, events, refuted })
     this.#tries = new SegmentTries(options, { work, comparison, noSessions, clock, log, events })
@@ -335,6 +336,11 @@ export class Gateway implements Service {
       profiles: profiles.map(({ name }) => name),
       sessions: sessions.all.length,
     }))
+  }
+
+  /** Whether there is no stream. */
+  get isIdle(): boolean {
+    return this.#streams.size === 0
   }
 
   /** How many streams want results compared, and how many of them have the orchestrators for it. */
@@ -560,7 +566,7 @@ export class Gateway implements Service {
   }
 
   #forget(stream: Stream, reason: string): void {
-    this.#noSessions.settled(stream.manifestId)
+    this.noSessions.settled(stream.manifestId)
     this.#streams.delete(stream.manifestId)
     if (this.#renamed.get(stream.externalId) === stream.manifestId) this.#renamed.delete(stream.externalId)
     this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId, reason })

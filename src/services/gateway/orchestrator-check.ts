@@ -24,6 +24,8 @@ export interface WillingOrchestrator {
 /** Which orchestrators would serve a stream now, and why the others would not. */
 export interface OrchestratorCheckResult {
   readonly willing: readonly WillingOrchestrator[]
+  /** How many orchestrators there can be. */
+  readonly size: number
   /** By the URL asked. */
   readonly skipped: ReadonlyMap<string, SkippedOffer>
   /** What keeps orchestrators from serving, with what is missing; the most telling first. */
@@ -77,7 +79,7 @@ export async function checkOrchestrators(
   const size = sizes.reduce((sum, one) => sum + one, 0)
   const isNothing = willing.length > 0 && skipped.size === 0
   const causes = isNothing ? [] : causesOfNoSession({ size, skipped, foundAt, paying: facts })
-  return { willing, skipped, causes, funds }
+  return { willing, size, skipped, causes, funds }
 }
 
 /** Null also while the rate of its currency is not known. */
