@@ -1,11 +1,10 @@
-import { readTextFile } from '../../src/config/files.ts'
-import { loadSettings } from '../../src/config/load-settings.ts'
 import { MediaEngine } from '../../src/io/media/engine/engine.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import type { Media } from '../../src/node/environment.ts'
 import { runNode } from '../../src/node/node.ts'
+import { settingsOf } from '../fakes/settings.ts'
 import { eventually } from '../tools/until.ts'
 
 /**
@@ -25,18 +24,12 @@ export class LyingNode implements AsyncDisposable {
 
   private constructor(flags: readonly string[], clip: Uint8Array) {
     this.#clip = clip
-    const about = {
-      version: '0.0.0',
-      runtime: process.version,
-      arch: process.arch,
-      platform: process.platform,
-    }
-    const settings = loadSettings({
-      ...{ argv: flags, variables: {}, readText: readTextFile, homeDir: null, about },
-    })
-    if ('exit' in settings) throw new Error(settings.exit.stderr)
     const env = { version: '0.0.0', log: silentLog, clock: systemClock, dice: systemDice, cpus: 1 }
-    this.#running = runNode(settings, { ...env, media: this.#media(), prompt: null }, this.#stop.signal)
+    this.#running = runNode(
+      settingsOf(flags.join(' ')),
+      { ...env, media: this.#media(), prompt: null },
+      this.#stop.signal,
+    )
   }
 
   /** Starts it with the flags of an orchestrator, and waits until it is ready. */
