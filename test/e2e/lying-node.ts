@@ -7,6 +7,9 @@ import { runNode } from '../../src/node/node.ts'
 import { settingsOf } from '../fakes/settings.ts'
 import { eventually } from '../tools/until.ts'
 
+/** As long as other nodes may take. */
+const READY_MS = 60_000
+
 /**
  * `nothing`: it is honest. `pictures`: its renditions show another clip, and their hashes are those of the right one.
  * `hashes`: it states the hashes of that other clip, too.
@@ -37,7 +40,7 @@ export class LyingNode implements AsyncDisposable {
     const node = new LyingNode(flags, clip)
     const control = flags[flags.indexOf('-cliAddr') + 1]
     const isReady = async () => (await fetch(`http://${control}/healthz`).catch(() => null))?.ok === true
-    await Promise.race([eventually('it is ready', isReady), node.#running])
+    await Promise.race([eventually('it is ready', isReady, READY_MS), node.#running])
     return node
   }
 
