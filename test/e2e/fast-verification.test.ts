@@ -22,6 +22,7 @@ const DURATION_MS = 2_000
 const SIZE = { width: 320, height: 180 }
 /** Delays each piece of the honest one's offer, so that the liar is the first that is found. */
 const LATER_MS = 150
+const MAX_TRIES = 5
 
 function clip(source: string): Uint8Array {
   const times = evenly((FRAMES_PER_SECOND * DURATION_MS) / 1000)
@@ -91,10 +92,18 @@ test('an orchestrator that delivers another clip is found out, named and left, a
   }
   const of = (address: string) => `orchestrator_uri="https://${address}"`
 
-  await stream('pictures', 'pictures')
+  /** A stream in which it is found out; on a busy machine another one may be the first that is found. */
+  const streamThatFinds = async (lie: Lie, fault: string) => {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const name = `${lie}${tries}`
+      await stream(name, lie)
+      if ((await metric('fast_verification_failed', of(lying), fault)) > 0) return name
+    }
+    return assert.fail(`it was not compared in ${MAX_TRIES} streams`)
+  }
+
+  const manifestId = await streamThatFinds('pictures', 'fverror_type="2"')
   const sent = liar.segments
-  assert.ok(sent >= 1, 'it was tried')
-  assert.ok((await metric('fast_verification_failed', of(lying), 'fverror_type="2"')) >= 1)
   const suspended = await metric('orchestrator_suspensions_total')
   assert.ok(suspended >= 1)
   assert.match(
@@ -104,16 +113,15 @@ test('an orchestrator that delivers another clip is found out, named and left, a
     ),
   )
 
-  const facts = { manifestId: 'pictures', orchestrator: `https://${lying}` }
+  const facts = { manifestId, orchestrator: `https://${lying}` }
   for (const event of [
     { kind: 'result-compared', ...facts, fault: 'pictures' },
     { kind: 'orchestrator-suspended', ...facts },
   ])
     await eventually(JSON.stringify(event), () => events.some((one) => holds(one, event)))
 
-  await stream('hashes', 'hashes')
+  await streamThatFinds('hashes', 'fverror_type="1"')
   assert.ok(liar.segments > sent, 'another stream tries it again')
-  assert.ok((await metric('fast_verification_failed', of(lying), 'fverror_type="1"')) >= 1)
   assert.match(gateway.output, /fault=result-refuted reason=.*perceptual hash/)
 
   const suspendedAgain = await metric('orchestrator_suspensions_total')
@@ -125,7 +133,7 @@ test('an orchestrator that delivers another clip is found out, named and left, a
 
   await stream('honest', 'nothing')
   assert.equal(await metric('orchestrator_suspensions_total'), suspendedAgain, 'not for what is true')
-  assert.equal(await metric('fast_verification_using_current_sessions_total'), 3)
+  assert.ok((await metric('fast_verification_using_current_sessions_total')) >= 3)
 })
 
 /** The events that a node tells from now on. */
