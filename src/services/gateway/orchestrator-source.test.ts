@@ -178,6 +178,29 @@ test('a start does not wait for a slow read while a pool is kept, and uses the n
   assert.equal((await pool.candidates())[0]!.url, 'https://there:1')
 })
 
+test('a stream waits a second at most for a pool that is read again, and goes by the one before', async () => {
+  const set = keptPools()
+  set.chain = async () => [member('0x1', 1n, 99n, 'https://here:1')]
+  await using supervisor = new Supervisor()
+  const pool = set.pool()
+  await supervisor.start(pool)
+  await set.clock.wind(10 * 60_000)
+  const read = Promise.withResolvers<readonly PoolMember[]>()
+  set.chain = () => read.promise
+  let found: string | null = null
+  const search = pool.candidates().then((candidates) => {
+    found = candidates[0]!.url
+  })
+  await set.clock.wind(999)
+  assert.equal(found, null)
+  await set.clock.wind(1)
+  assert.equal(found, 'https://here:1')
+  await search
+  read.resolve([member('0x2', 1n, 99n, 'https://there:1')])
+  await settle()
+  assert.equal((await pool.candidates())[0]!.url, 'https://there:1')
+})
+
 test('a pool that was kept for more than a day, or cannot be loaded or kept, is of no use and no harm', async () => {
   const set = keptPools()
   set.kept = {

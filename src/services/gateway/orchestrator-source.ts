@@ -7,6 +7,7 @@ import { bracketed } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { waitAWhile } from './patience.ts'
 
 /** Why an orchestrator cannot be listed. */
 export type OrchestratorSourceFault = 'bad-address'
@@ -169,7 +170,7 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
       this.#reading ??= this.#read().finally(() => {
         this.#reading = null
       })
-      await this.#reading
+      await (this.#members.length === 0 ? this.#reading : waitAWhile(this.#needs.clock, this.#reading))
     }
     const round = this.#needs.rounds.lastInitializedRound
     const urls = new Set<string>()

@@ -4,13 +4,12 @@ import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { type Candidate, type OrchestratorSource, serviceUrl } from './orchestrator-source.ts'
+import { waitAWhile } from './patience.ts'
 
 /** A list counts for this long (gateway.md §7). */
 const LIST_MS = 60_000
 /** After a failure the webhook is not asked again for this time. */
 const RETRY_MS = 5_000
-/** A stream waits this long for a new list if there is an old one. */
-const PATIENCE_MS = 1_000
 const MAX_ORCHESTRATORS = 1_000
 const MAX_ADDRESS_LENGTH = 2_000
 
@@ -60,7 +59,7 @@ export class WebhookOrchestrators implements OrchestratorSource, Service {
 
   async candidates(): Promise<readonly Candidate[]> {
     const refresh = this.#needs.clock.now() >= this.#staleAtMs ? this.#refresh() : this.#fetching
-    if (refresh) await (this.#candidates === null ? refresh : this.#atMost(PATIENCE_MS, refresh))
+    if (refresh) await (this.#candidates === null ? refresh : waitAWhile(this.#needs.clock, refresh))
     return this.#candidates ?? []
   }
 
@@ -110,12 +109,5 @@ export class WebhookOrchestrators implements OrchestratorSource, Service {
       }
     }
     return [...candidates.values()]
-  }
-
-  async #atMost(limitMs: number, work: Promise<void>): Promise<void> {
-    const done = new AbortController()
-    const patience = this.#needs.clock.sleep(limitMs, done.signal).catch(() => {})
-    await Promise.race([work, patience])
-    done.abort()
   }
 }
