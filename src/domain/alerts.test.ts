@@ -17,6 +17,7 @@ const recipient: OrchestratorState & { address: typeof X } = {
 /** A node with everything, in good order. */
 const WELL: AlertFacts = {
   nowMs: Date.UTC(2026, 10, 25),
+  sinceMs: 3_600_000,
   causes: [{ code: 'sender-underfunded', about: '0x01', says: 'a', change: 'b' }],
   rounds: { currentRound: 100n, startL1Block: 1_000n, roundLength: 100n, l1Block: 1_049n },
   reward: { orchestrator: X, state: 'due' },
@@ -100,6 +101,11 @@ const FAULTS: readonly (readonly [AlertCode, Partial<AlertFacts>, RegExp])[] = [
     { disk: { path: '/d', freeBytes: GIBIBYTE - 1n, totalBytes: 2n * GIBIBYTE } },
     /0\.9 GiB of 2/,
   ],
+  [
+    'disk-nearly-full',
+    { disk: { path: '/d', freeBytes: GIBIBYTE / 2n - 1n, totalBytes: GIBIBYTE } },
+    /0\.4 GiB of 1/,
+  ],
 ]
 
 test('nothing is found of a node in good order', () => {
@@ -125,7 +131,7 @@ test('every rule has such a case', () => {
   )
 })
 
-test('what is normal is not found: a new orchestrator, a called reward, a node that has spent nothing', () => {
+test('what is normal is not found: a new orchestrator, a called reward, a node that has spent nothing, a small empty disk', () => {
   const normal: readonly Partial<AlertFacts>[] = [
     { recipient: { ...recipient, active: false, activationRound: 101n } },
     {
@@ -135,22 +141,37 @@ test('what is normal is not found: a new orchestrator, a called reward, a node t
     },
     { account: { ...WELL.account!, balanceWei: 0n, spentWei: 0n } },
     { deposit: { ...WELL.deposit!, lastsMs: null } },
+    { disk: { path: '/d', freeBytes: (9n * GIBIBYTE) / 10n, totalBytes: GIBIBYTE } },
   ]
   for (const facts of normal) assert.deepEqual(alertsIn({ ...WELL, ...facts }).alerts, [])
 })
 
 test('what cannot be told is not taken for well', () => {
-  const { alerts, unknown } = alertsIn(NOTHING_KNOWN)
+  const { alerts, unknown } = alertsIn({ ...NOTHING_KNOWN, members: null })
   assert.deepEqual(alerts, [])
   assert.deepEqual(
     [...unknown],
-    ['reward-at-risk', 'ticket-near-deadline', 'balance-low', 'orchestrator-inactive', 'disk-nearly-full'],
+    [
+      ...['reward-at-risk', 'ticket-near-deadline', 'balance-low', 'orchestrator-inactive'],
+      ...['node-lost', 'disk-nearly-full'],
+    ],
   )
 })
 
 test('while a node has lost the database of its cluster, no node of it is told to be lost, or to be back', () => {
   const { alerts, unknown } = alertsIn({ ...WELL, members: null })
   assert.deepEqual([alerts, [...unknown]], [[], ['node-lost']])
+})
+
+test('a node that has just started tells a fault that it sees, and says of none that it is over before it could see it', () => {
+  const early = { ...WELL, sinceMs: 120_000 }
+  assert.deepEqual([...alertsIn(early).unknown], ['redeemer-unreachable', 'rpc-stale'])
+  const { alerts, unknown } = alertsIn({ ...early, causes: cause('redeemer-away') })
+  assert.deepEqual(
+    alerts.map(({ code }) => code),
+    ['redeemer-unreachable'],
+  )
+  assert.ok(!unknown.has('redeemer-unreachable'))
 })
 
 test('names, titles and what rules mean are fit for Prometheus', () => {

@@ -1,4 +1,5 @@
 import { ether } from '../lib/amounts.ts'
+import { larger, smaller } from '../lib/bigints.ts'
 import type { Hex } from '../lib/bytes.ts'
 import { counted } from '../lib/counted.ts'
 import type { Address } from '../lib/crypto.ts'
@@ -14,14 +15,19 @@ const DEADLINE_PART = 10n
 const FAR_ROUNDS = 1_000n
 /** A certificate is replaced within this time. */
 const CERTIFICATE_DAYS = 14
-/** A disk of any size is nearly full below the smaller of these, and below the larger if that is a twentieth of it. */
+/** A disk is nearly full with less than a twentieth free, but not above or below these; a small one with less than half. */
 const LEAST_FREE = GIBIBYTE
 const MOST_FREE = 20n * GIBIBYTE
 const FREE_PART = 20n
+const SMALL_DISK_PART = 2n
+/** A node that has just started takes this long to see that the chain stands still, or that a redeemer is away. */
+const UNSEEN_MS = 150_000
 
 /** What a node knows of what may need its operator; null for what does not concern it or is not known. */
 export interface AlertFacts {
   readonly nowMs: number
+  /** How long the node has been looking. */
+  readonly sinceMs: number
   /** The causes that last. */
   readonly causes: readonly {
     readonly code: CauseCode
@@ -150,7 +156,7 @@ export const ALERTS = {
     scope: 'node',
     forMs: 2 * 60_000,
     means: 'a redeemer does not answer or refuses this orchestrator, so winning tickets wait',
-    find: ofCauses('redeemer-away', 'redeemer-refuses'),
+    find: onceSeen(ofCauses('redeemer-away', 'redeemer-refuses')),
   },
   'balance-low': {
     title: 'Balance runs out',
@@ -173,7 +179,7 @@ export const ALERTS = {
     scope: 'node',
     forMs: 2 * 60_000,
     means: 'no endpoint of -ethUrl answers, or the chain has no new blocks',
-    find: ofCauses('chain-unreachable', 'chain-standing-still'),
+    find: onceSeen(ofCauses('chain-unreachable', 'chain-standing-still')),
   },
   'orchestrator-inactive': {
     title: 'Orchestrator inactive',
@@ -262,9 +268,7 @@ export const ALERTS = {
     find: ({ disk }) => {
       if (!disk) return null
       const { freeBytes, path, totalBytes } = disk
-      const part = totalBytes / FREE_PART
-      const least = part > MOST_FREE ? MOST_FREE : part < LEAST_FREE ? LEAST_FREE : part
-      if (freeBytes >= least) return []
+      if (freeBytes >= leastFree(totalBytes)) return []
       return one(
         '',
         `the disk of ${path} has ${gibibytes(freeBytes)} GiB of ${gibibytes(totalBytes)} GiB free`,
@@ -318,6 +322,14 @@ function ofCauses(...codes: readonly CauseCode[]) {
       .map(({ about, change, says }) => ({ about, says, change }))
 }
 
+/** Null, rather than nothing, as long as nothing is found because the node has just started. */
+function onceSeen(find: (facts: AlertFacts) => AlertFinding[]): AlertRule['find'] {
+  return (facts) => {
+    const found = find(facts)
+    return found.length === 0 && facts.sinceMs < UNSEEN_MS ? null : found
+  }
+}
+
 function etherLeft(account: AlertFacts['account']): AlertFinding[] {
   if (!account || account.spentWei <= 0n) return []
   const { address, balanceWei, leastDays, spentDays, spentWei } = account
@@ -340,6 +352,12 @@ function depositLeft(deposit: AlertFacts['deposit']): AlertFinding[] {
     `the deposit of ${address} is ${ether(depositWei)}, which lasts ${days} days at what was paid in the last hour`,
     `deposit more with: livepeer gateway fund; -alertBalanceDays (${leastDays}) sets when this is told`,
   )
+}
+
+/** The bytes below which a disk of this size is nearly full. */
+function leastFree(totalBytes: bigint): bigint {
+  const usual = larger(LEAST_FREE, smaller(totalBytes / FREE_PART, MOST_FREE))
+  return smaller(usual, totalBytes / SMALL_DISK_PART)
 }
 
 function gibibytes(bytes: bigint): string {

@@ -33,7 +33,7 @@ async function world(t: TestContext) {
     { device: '1', sessions: 0, outOfService: 'lost' },
   ]
   const recipient = {
-    ...{ registered: true, active: false, activationRound: 1n, deactivationRound: 9n },
+    ...{ registered: true, active: true, activationRound: 1n, deactivationRound: 11n },
     ...{ lastRewardRound: 8n, serviceUri: '', stake: 1n },
   }
   const roundClock = { currentRound: 10n, startL1Block: 100n, roundLength: 100n, l1Block: 160n }
@@ -42,19 +42,19 @@ async function world(t: TestContext) {
       ...{ env: { clock, causes }, store, ownCerts: readOwnCerts(join(folder, 'n1'), needs) },
       settings: { dataDir: folder, certs: join(folder, 'n1') },
     },
-    duties: { sendsTransactions: true },
+    duties: { sendsTransactions: true, rewards: false },
     chain: {
-      ...{ account: X, recipient: X, rounds: { isKnown: true, roundClock } },
+      ...{ account: X, recipient: X, rounds: { isKnown: true, lastInitializedRound: 10n, roundClock } },
       settings: { alertBalanceDays: 14 },
     },
-    reward: { reward: { status: () => ({ orchestrator: X, state: 'due' }) } },
+    reward: { reward: { status: () => ({ orchestrator: X, state: 'off' }) } },
     winners: { keeper: { waiting: () => [{ hash: '0x0a', faceValue: 5n, expiryBlock: 165n }] } },
     cluster: {
       members: {
         isIn: true,
         all: [
-          { node: 'n1', address: 'a:1', leftMs: 3_000 },
-          { node: 'n2', address: 'b:1', leftMs: -5_000 },
+          { node: 'n1', address: 'a:1', leftMs: 3_000, roles: ['orchestrator'] },
+          { node: 'n2', address: 'b:1', leftMs: -5_000, roles: ['reward'] },
         ],
       },
     },
@@ -65,7 +65,7 @@ async function world(t: TestContext) {
     recipientState: async () => recipient,
     funds: async () => ({ depositWei: 7n, depositLastsMs: 20 * DAY_MS }),
   } as unknown as StatusFacts
-  return { clock, store, parts, alertFacts: new NodeAlertFacts(parts, facts) }
+  return { clock, store, parts, recipient, alertFacts: new NodeAlertFacts(parts, facts) }
 }
 
 test('what rules judge is read from the parts of the node, its store and its disk', async (t) => {
@@ -98,6 +98,17 @@ test('what rules judge is read from the parts of the node, its store and its dis
   assert.ok((await codes()).includes('certificate-expiring'))
   Object.assign(parts.cluster!.members, { isIn: false })
   assert.equal((await alertFacts.read()).members, null, 'its own lease has run out')
+})
+
+test('any node of a cluster sees by the chain whether reward is called, as long as a node is there to call it', async (t) => {
+  const { alertFacts, parts, recipient } = await world(t)
+  const state = async () => (await alertFacts.read()).reward?.state
+  assert.equal(await state(), 'due', 'its own service calls none')
+  recipient.lastRewardRound = 10n
+  assert.equal(await state(), 'called')
+  const { members } = parts.cluster as unknown as { members: { all: { roles: string[] }[] } }
+  members.all[1]!.roles = ['orchestrator']
+  assert.equal(await state(), 'off', 'reward is called elsewhere, or not at all')
 })
 
 test('a node without chain, cluster and transcoder has nothing to tell of them', async () => {

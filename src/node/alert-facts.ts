@@ -1,6 +1,9 @@
 import { statfs } from 'node:fs/promises'
 import type { AlertFacts } from '../domain/alerts.ts'
+import type { OrchestratorState } from '../domain/chain.ts'
 import { dayOf } from '../domain/money.ts'
+import type { RoundClock } from '../domain/redemption.ts'
+import { rewardStand } from '../domain/reward.ts'
 import { TicketBoard } from '../io/store/ticket-board.ts'
 import type { Members } from '../services/cluster/members.ts'
 import type { Parts } from './parts.ts'
@@ -16,12 +19,14 @@ export class NodeAlertFacts {
   readonly #facts: StatusFacts
   readonly #spent: Glimpse<bigint> | null
   readonly #disk: Glimpse<AlertFacts['disk']>
+  readonly #startMs: number
 
   constructor(parts: Parts, facts: StatusFacts) {
     const { chain, core, duties } = parts
     const { clock } = core.env
     this.#parts = parts
     this.#facts = facts
+    this.#startMs = clock.now()
     const board = new TicketBoard(core.store)
     this.#spent =
       chain && duties.sendsTransactions
@@ -33,7 +38,7 @@ export class NodeAlertFacts {
 
   /** What is known now. */
   async read(): Promise<AlertFacts> {
-    const { chain, cluster, core, reward, transcoder, winners } = this.#parts
+    const { chain, cluster, core, transcoder, winners } = this.#parts
     const [account, deposit, recipient, disk] = await Promise.all([
       this.#account(),
       this.#deposit(),
@@ -43,11 +48,13 @@ export class NodeAlertFacts {
     const rounds = chain && roundClockOf(chain)
     const [first] = rounds && winners ? winners.keeper.waiting(1) : []
     const { certs } = core.settings
+    const nowMs = core.env.clock.now()
     return {
-      nowMs: core.env.clock.now(),
+      nowMs,
+      sinceMs: nowMs - this.#startMs,
       causes: core.env.causes.current,
       rounds,
-      reward: reward?.reward.status() ?? null,
+      reward: this.#reward(recipient, rounds),
       firstTicket: first ?? null,
       recipient: recipient && chain && { ...recipient, address: chain.recipient },
       account,
@@ -57,6 +64,23 @@ export class NodeAlertFacts {
       devices: transcoder?.media.state?.devices ?? [],
       disk,
     }
+  }
+
+  /**
+   * A node of its own asks the service that calls reward. In a cluster, where that service may be gone with its node, every node
+   * goes by the chain, unless reward is called by none.
+   */
+  #reward(recipient: OrchestratorState | null, rounds: RoundClock | null): AlertFacts['reward'] {
+    const { chain, cluster, duties, reward } = this.#parts
+    if (!chain) return null
+    const { recipient: orchestrator } = chain
+    const isCalled =
+      cluster && (duties.rewards || cluster.members.all.some(({ roles }) => roles.includes('reward')))
+    if (!isCalled) return reward?.reward.status() ?? { orchestrator, state: 'off' }
+    if (!recipient || !rounds) return null
+    const { currentRound } = rounds
+    const roundInitialized = chain.rounds.lastInitializedRound >= currentRound
+    return { orchestrator, state: rewardStand({ ...recipient, currentRound, roundInitialized }) }
   }
 
   async #account(): Promise<AlertFacts['account']> {

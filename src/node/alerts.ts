@@ -21,7 +21,7 @@ export function alertsOf(
   facts: StatusFacts,
   { hasStore }: { readonly hasStore: boolean },
 ): Alerts | null {
-  const { cluster, core } = parts
+  const { cluster, core, duties } = parts
   const { env, settings, store } = core
   const targets = settings.secrets.alertTargets.map((target): NamedTarget => {
     const { form, url } = target
@@ -34,7 +34,8 @@ export function alertsOf(
   const leases = cluster && new LeaseRows(store)
   const wish = cluster && {
     ...{ lease: LEASE, instance: cluster.members.instance, node: cluster.members.node },
-    ...{ rank: 0, isWatched: false },
+    // One that keeps no tickets cannot tell when one of the cluster's is about to expire.
+    ...{ rank: duties.keepsTickets ? 1 : 0, isWatched: false },
   }
   const kept = new Map<AlertKeeping, readonly KeptAlert[]>()
   return new Alerts(

@@ -7,6 +7,7 @@ import { type AlertFacts, alertsIn } from '../../src/domain/alerts.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { EventLog } from '../../src/node/event-log.ts'
 import type { Rounds } from '../../src/services/protocol/rounds.ts'
+import { NOTHING_KNOWN } from '../fakes/alert-facts.ts'
 import { RecordingLog } from '../fakes/recording-log.ts'
 import { ClusterSimulation } from './cluster-simulation.ts'
 
@@ -20,11 +21,6 @@ const INITIALISED_AFTER = 5
 const LAST_ROUNDS = 2
 /** The rules for alerts are asked once in so many blocks. */
 const LOOKED_EVERY = 5
-
-const NO_FACTS: AlertFacts = {
-  ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
-  ...{ account: null, deposit: null, members: [], certificateExpiresAtMs: null, devices: [], disk: null },
-}
 
 /** What the nodes wrote. */
 export interface QuietReport {
@@ -58,7 +54,7 @@ async function report(rounds: number): Promise<QuietReport> {
   let blocks = 0
   const judge = (facts: Partial<AlertFacts>) => {
     looks++
-    for (const { code, says } of alertsIn({ ...NO_FACTS, nowMs: clock.now(), ...facts }).alerts) {
+    for (const { code, says } of alertsIn({ ...NOTHING_KNOWN, nowMs: clock.now(), ...facts }).alerts) {
       alerts.add(`${code}: ${says}`)
     }
   }

@@ -45,7 +45,8 @@ Written by \`npm run docs\` from the table in \`src/domain/alerts.ts\`; a test k
 \`-alert URL\` tells what needs action, to each URL that is given: once when it begins, and once when it has been over for a
 minute. What was told is kept over a restart. A target that does not take a message within ten seconds is tried again, up to
 every five minutes. Redirects are not followed. Give \`-alert\` to every node: in a cluster one of those that have it tells what
-concerns all of them, and another takes over when that one ends.
+concerns all of them, preferably one that keeps winning tickets, and another takes over when that one ends. Whether reward is
+called any node of a cluster reads from the chain, unless each runs with \`-reward=false\`.
 
 | URL | form of the message |
 |---|---|
