@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mnemonicToAccount } from 'viem/accounts'
 import { Anvil } from '../../devnet/anvil.ts'
+import { writePassword } from '../../devnet/funded-chain.ts'
+import { NodeProcess } from '../../devnet/node-process.ts'
 import { Protocol, type ProtocolParameters } from '../../devnet/protocol.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
 import { writeKeyFile } from '../../src/io/chain/keystore.ts'
@@ -54,6 +56,18 @@ const EAGER: Clock = {
   sleep: (ms, signal) => systemClock.sleep(ms <= POLL_MS ? ms / 4 : ms, signal),
 }
 
+/** How a node differs from the others of its chain. */
+export interface LocalNodeOptions {
+  /** Absent: the system's, with shorter looks. */
+  readonly clock?: Clock
+  /** Absent: nothing is transcoded. */
+  readonly media?: Media
+  /** Absent: the chain itself. */
+  readonly ethUrl?: string
+  /** Absent: a temporary folder with the node's name. */
+  readonly dataDir?: string
+}
+
 /** A node that runs in this process. */
 export class LocalNode {
   readonly port: number
@@ -64,14 +78,20 @@ export class LocalNode {
 
   constructor(
     line: string,
-    { account, folder, port }: { account: TestAccount | null; folder: string; port: number },
+    {
+      account,
+      folder,
+      port,
+      clock = EAGER,
+      media = NO_MEDIA,
+    }: LocalNodeOptions & { account: TestAccount | null; folder: string; port: number },
   ) {
     this.port = port
     this.account = account
     this.folder = folder
     const env = {
-      ...{ version: '1', clock: EAGER, dice: seededDice(`node ${port}`), log: silentLog, cpus: 1 },
-      ...{ prompt: null, media: NO_MEDIA },
+      ...{ version: '1', clock, dice: seededDice(`node ${port}`), log: silentLog, cpus: 1 },
+      ...{ prompt: null, media },
     }
     const settings = settingsOf(line, (path) => (path === 'password' ? PASSWORD : null))
     this.#ended = runNode(settings, env, this.#stop.signal)
@@ -184,16 +204,41 @@ export class ControlledChain implements AsyncDisposable {
   }
 
   /** Starts a node. `account`: null for one without a chain. */
-  async node(name: string, flags: string, account: TestAccount | null): Promise<LocalNode> {
+  async node(
+    name: string,
+    flags: string,
+    account: TestAccount | null,
+    options: LocalNodeOptions = {},
+  ): Promise<LocalNode> {
     const port = await freePort()
-    const folder = join(this.#folder, name)
-    if (account)
-      await writeKeyFile(join(folder, 'keystore'), parseHex(account.key), PASSWORD, { scryptN: 2 ** 12 })
-    const chain = `-network devnet -ethUrl ${this.anvil.url} -ethController ${this.protocol.addresses.controller} -ethPassword password -blockPollingInterval 1`
-    const line = `${flags} -dataDir ${folder} -cliAddr 127.0.0.1:${port}${account ? ` ${chain}` : ''}`
-    const node = new LocalNode(line, { account, folder, port })
+    const folder = options.dataDir ?? join(this.#folder, name)
+    const chain = account && (await this.#onChain(folder, account, { password: 'password', ...options }))
+    const own = `-dataDir ${folder} -cliAddr 127.0.0.1:${port}`
+    const line = [chain, flags, own].filter((part) => part).join(' ')
+    const node = new LocalNode(line, { ...options, account, folder, port })
     this.#stack.defer(() => node.stop())
     return node.ready()
+  }
+
+  /** A node as a process of its own, which is not started yet. */
+  async process(name: string, flags: string, account: TestAccount): Promise<NodeProcess> {
+    const control = `127.0.0.1:${await freePort()}`
+    const folder = join(this.#folder, name)
+    const chain = await this.#onChain(folder, account, { password: await writePassword(this.#folder) })
+    const line = `${chain} ${flags} -dataDir ${folder} -cliAddr ${control}`
+    const node = new NodeProcess({ name, flags: line.split(' '), control })
+    this.#stack.defer(() => node.stop())
+    return node
+  }
+
+  /** The flags of a node with an account, whose key is written to its folder. */
+  async #onChain(
+    folder: string,
+    { key }: TestAccount,
+    { password, ethUrl = this.anvil.url }: { password: string; ethUrl?: string },
+  ): Promise<string> {
+    await writeKeyFile(join(folder, 'keystore'), parseHex(key), PASSWORD, { scryptN: 2 ** 12 })
+    return `-network devnet -ethUrl ${ethUrl} -ethController ${this.protocol.addresses.controller} -ethPassword ${password} -blockPollingInterval 1`
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

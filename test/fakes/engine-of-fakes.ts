@@ -2,7 +2,7 @@ import type { MediaAbilities } from '../../src/domain/media-abilities.ts'
 import { MediaEngine, type MediaEngineNeeds } from '../../src/io/media/engine/engine.ts'
 import { WorkerProcess } from '../../src/io/media/engine/worker-process.ts'
 import { systemClock } from '../../src/lib/clock.ts'
-import { openLog } from '../../src/lib/log.ts'
+import { openLog, silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Offenders } from '../../src/services/transcoding/offenders.ts'
 import type { TranscodeJob } from '../../src/services/transcoding/transcoder.ts'
@@ -13,20 +13,25 @@ export const FAKE_WORKER = new URL('../workers/fake-worker.ts', import.meta.url)
 
 const signal = AbortSignal.timeout(120_000)
 
-/** An engine with simulated workers (test/workers/fake-worker.ts). */
-export async function fakedEngine(needs: Partial<MediaEngineNeeds> & { gpus?: number }) {
-  const lines: string[] = []
-  const { gpus = 0, ...rest } = needs
-  const log = openLog({ level: 'debug', write: (line) => lines.push(line) })
-  const engine = new MediaEngine({
-    clock: systemClock,
-    log,
+/** What changes an engine with simulated workers. */
+export type FakedNeeds = Partial<MediaEngineNeeds> & { readonly gpus?: number }
+
+/** An engine with simulated workers (test/workers/fake-worker.ts), which is not started. */
+export function engineOfFakes({ gpus = 0, log = silentLog, ...needs }: FakedNeeds): MediaEngine {
+  return new MediaEngine({
+    ...{ clock: systemClock, log, workers: 1 },
     offenders: new Offenders({ clock: systemClock, log }),
-    workers: 1,
     devices: Array.from({ length: gpus }, (_, index) => abilitiesOf(String(index))),
     launch: (worker) => new WorkerProcess(FAKE_WORKER, worker),
-    ...rest,
+    ...needs,
   })
+}
+
+/** One that runs. */
+export async function fakedEngine(needs: FakedNeeds) {
+  const lines: string[] = []
+  const log = openLog({ level: 'debug', write: (line) => lines.push(line) })
+  const engine = engineOfFakes({ log, ...needs })
   const supervisor = new Supervisor()
   await supervisor.start(engine)
   /** Resolves with the device that did the segment. */
