@@ -47,11 +47,12 @@ let orchestrator: LocalNode
 let clustered: LocalNode
 let gpu: MediaEngine
 let redeemerPort: number
+let postgres: Postgres
 let storeUrl: string
 
 before(async () => {
   stage = stack.use(await AlertStage.set({ roundLength: ROUND_LENGTH }))
-  const postgres = stack.use(await Postgres.start())
+  postgres = stack.use(await Postgres.start())
   storeUrl = await postgres.newDatabase()
   const { protocol } = stage.chain
   const serviceUri = `https://127.0.0.1:${await freePort()}`
@@ -107,6 +108,15 @@ async function rewardIsCalled(): Promise<void> {
 test('certificates of -certs that expire in ten days', async () => {
   const { says } = await stage.begins(CLUSTERED, clustered, 'certificate-expiring')
   assert.match(says, /the certificates of -certs expire in (9|10) days/)
+})
+
+test('of two nodes of the cluster the one that keeps tickets tells what concerns both, although the other one was first', async () => {
+  const { cluster } = await clustered.json<NodeStatus>('/status')
+  const isTeller = async () => {
+    const [lease] = await postgres.runIn(storeUrl, "select node from livepeer.leases where name = 'alerts'")
+    return lease?.node === cluster!.node
+  }
+  await stage.clock.hurry(() => eventually('it tells', isTeller))
 })
 
 test('a redeemer that is killed', async () => {
