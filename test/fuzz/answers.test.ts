@@ -24,9 +24,9 @@ import { mutate, mutation } from '../tools/byte-mutations.ts'
 import { jsonMutation, mutateJson } from '../tools/json-mutations.ts'
 
 /** Inputs over all readers; FUZZ_RUNS changes it. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 16_000)
+const RUNS = Number(process.env.FUZZ_RUNS ?? 8_000)
 /** Answers of a bucket, each of which is a request. */
-const LISTINGS = Math.ceil(RUNS / 80)
+const LISTINGS = Math.ceil(RUNS / 50)
 /** A reason is for an operator or a peer, and never a page of what was answered. */
 const MAX_REASON = 300
 

@@ -16,7 +16,7 @@ import { tinyMp4 } from '../media/tiny-mp4.ts'
 import { mutate, mutation } from '../tools/byte-mutations.ts'
 
 /** Damaged segments; FUZZ_RUNS changes it. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 4_000)
+const RUNS = Number(process.env.FUZZ_RUNS ?? 2_000)
 /** The longest that an index of a recording says of a segment. */
 const LONGEST_MS = 300_000
 const FEW_PACKETS = 80
