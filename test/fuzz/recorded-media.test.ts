@@ -22,6 +22,7 @@ const LONGEST_MS = 300_000
 const FEW_PACKETS = 80
 
 const mp4 = tinyMp4()
+const INDEX_BYTES = Buffer.from(mp4).indexOf('mdat', 0, 'latin1')
 const clip = readFileSync(new URL('../vectors/renditions/tiny-0.mpegts', import.meta.url))
 const transportStream = new Uint8Array(clip.subarray(0, FEW_PACKETS * 188))
 
@@ -80,11 +81,11 @@ test('damaged segments in MP4 become a part of a recording or are left out, noth
     }),
     { numRuns: RUNS, endOnFailure: true },
   )
-  // A byte of the index at a time, at its limits: lengths, counts, scales and places.
-  for (let at = 0; at < mp4.length; at++) {
-    for (const bytes of [[0], [0xff], [0x7f], [0xff, 0xff, 0xff, 0xff], [0, 0, 0, 0]]) {
+  // The index byte by byte, at its limits: lengths, counts, scales and places.
+  for (let at = 0; at < INDEX_BYTES; at++) {
+    for (const bytes of [[0xff], [0xff, 0xff, 0xff, 0xff], [0, 0, 0, 0]]) {
       const changed = mp4.slice()
-      changed.set(bytes.slice(0, mp4.length - at), at)
+      changed.set(bytes, at)
       seen[record(changed, readMp4)]++
     }
   }
