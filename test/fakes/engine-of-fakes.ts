@@ -11,7 +11,7 @@ import { profileOf } from './profile.ts'
 /** The module of workers that simulate transcoding. */
 export const FAKE_WORKER = new URL('../workers/fake-worker.ts', import.meta.url)
 
-const signal = AbortSignal.timeout(120_000)
+const signal = AbortSignal.timeout(600_000)
 
 /** What changes an engine with simulated workers. */
 export type FakedNeeds = Partial<MediaEngineNeeds> & { readonly gpus?: number }

@@ -60,10 +60,14 @@ async function startBeside(place: Place, name: string, flags: string, key?: stri
 }
 
 /** What the orchestrator of a row offers at {port2}, beside what every one does; an error is its refusal. */
-const offering = (offer: (place: Place) => Promise<Partial<OrchestratorInfo> | OrchestratorError>) => {
+const offering = (
+  offer: (place: Place) => Promise<Partial<OrchestratorInfo> | OrchestratorError>,
+  transcode?: () => Promise<void>,
+) => {
   return async (place: Place) => {
     const endpoint = await startEndpoint({ port: Number(place.fill('{port2}')) })
     place.defer(() => endpoint[Symbol.asyncDispose]())
+    if (transcode) endpoint.api.onTranscode = transcode
     const authToken = { token: Uint8Array.of(1), sessionId: 'abcd', expiration: 2n ** 40n }
     endpoint.api.onInfo = async () => {
       const told = await offer(place)
@@ -269,6 +273,20 @@ export const mistakes: readonly Mistake[] = [
     flag: null,
     check: (node) => shownAs(node, 'orchestrators-full', 'orchestrator'),
   },
+  {
+    name: 'an orchestrator that fails at every segment',
+    flags: GATEWAY,
+    prepare: offering(
+      async () => ({}),
+      async () => {
+        throw new Error('out of order')
+      },
+    ),
+    ends: 'runs',
+    says: /WARN .*orchestrators suspended after failures .*the only orchestrator is suspended: https:\/\/127\.0\.0\.1:{port2} for .+, since /,
+    flag: null,
+    check: (node) => shownAs(node, 'orchestrators-suspended', 'orchestrator'),
+  },
   paying({
     name: 'a price above the maximum',
     prepare: offering(tickets(ETHER / 100n, 1_000n)),
@@ -292,6 +310,33 @@ export const mistakes: readonly Mistake[] = [
     says: /WARN .*no deposit to pay orchestrators with .*the account {address:penniless} has no deposit to pay with \(its reserve is 0 ETH\)/,
     flag: null,
     code: 'no-deposit',
+  }),
+  paying({
+    name: 'an account without a reserve',
+    prepare: async (place) => {
+      const { protocol } = await place.chain()
+      await protocol.fundSender(devnetKey('unreserved'), ETHER, 0n)
+      await registered(place)
+    },
+    key: 'unreserved',
+    says: /WARN .*no reserve to pay orchestrators with .*the account {address:unreserved} has no reserve, without which no orchestrator takes its tickets \(its deposit is 1 ETH\).*livepeer gateway fund --reserve AMOUNT/,
+    flag: null,
+    code: 'no-reserve',
+  }),
+  paying({
+    name: 'an account whose funds are being withdrawn',
+    prepare: async (place) => {
+      const { protocol } = await place.chain()
+      await protocol.fundSender(devnetKey('leaving'), ETHER, ETHER)
+      await protocol.call(devnetKey('leaving'), 'TicketBroker', 'unlock')
+      // Of the two rounds for which they stay locked.
+      await protocol.nextRound()
+      await registered(place)
+    },
+    key: 'leaving',
+    says: /WARN .*deposit and reserve are being withdrawn .*deposit and reserve of {address:leaving} can be withdrawn from round \d+ on, and this is round \d+, so no orchestrator takes its tickets.*livepeer gateway cancel-unlock/,
+    flag: null,
+    code: 'funds-unlocking',
   }),
   paying({
     name: 'a reserve that is too small',
