@@ -19,18 +19,16 @@ export function refuseWhatNeedsAChain(loaded: LoadedFlags, network: Network): vo
   }
 }
 
-/** Refuses flags that this version does not support and whose effect the operator relies on. Throws SettingsError. */
-export function refuseWhatIsLater(loaded: LoadedFlags): void {
+/** Refuses flags that can do nothing in this node. Throws SettingsError. */
+export function refuseUnusable(loaded: LoadedFlags): void {
   for (const [name, { spelled }] of loaded.given) {
     const flag: Flag = flags[name]
     if (!changesSomething(loaded, name)) continue
     if (flag.refused) throw new SettingsError('bad-setting', `${spelled} is refused: ${flag.refused}`)
-    if (!flag.later) continue
-    throw new SettingsError('bad-setting', `${spelled} is not supported by this version yet: ${flag.later}`)
   }
 }
 
-/** Warnings about flags that none of the process's roles reads or that this version ignores: one sentence each. */
+/** Warnings about flags that none of the process's roles reads: one sentence each. */
 export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: ReadonlySet<Role> }): string[] {
   const sentences: string[] = []
   for (const [name, { spelled }] of loaded.given) {
@@ -40,8 +38,6 @@ export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: Rea
     const isRead = !readers || readers.some((reader: FlagRole) => settings.roles.has(reader))
     if (!isRead) {
       sentences.push(`${spelled} has no effect here: it is for ${readers.map(withArticle).join(' or ')}`)
-    } else if (flag.ignored) {
-      sentences.push(`${spelled} is not supported by this version yet and has no effect: ${flag.ignored}`)
     }
   }
   return sentences

@@ -29,7 +29,7 @@ interface Offered {
 /** Flags that do something. */
 const offered: readonly Offered[] = flagNames.flatMap((name) => {
   const flag: Flag = flags[name]
-  return flag.later || flag.ignored ? [] : [{ name, value: kindOf(name, flag), about: firstSentence(flag) }]
+  return flag.refused ? [] : [{ name, value: kindOf(name, flag), about: firstSentence(flag) }]
 })
 /** Those of `livepeer_cli`. */
 const wizardOffered: readonly Offered[] = wizardFlagNames.flatMap((name) => {

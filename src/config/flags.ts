@@ -39,12 +39,8 @@ interface FlagOptions {
   readonly repeats?: true
   /** If the value is the name of a readable file, the file's content is the value. */
   readonly orPath?: true
-  /** Not supported by this version, and refused because the operator relies on it; the text says what to do instead. */
-  readonly later?: string
   /** Can do nothing in this node, ever, and is refused; the text says why. */
   readonly refused?: string
-  /** Not supported by this version, and ignored with a warning; the text says what happens instead. */
-  readonly ignored?: string
   /** The placeholder for the value in the help, such as `HOST:PORT`. */
   readonly value?: string
 }

@@ -131,18 +131,16 @@ export function usage(name: FlagName): string {
 function explanation(name: FlagName): string {
   const flag: Flag = flags[name]
   const given = flag.default && flag.default !== 'false' ? ` (default ${flag.default})` : ''
-  return `${flag.help}${given}${later(flag)}`
+  return `${flag.help}${given}${refusal(flag)}`
 }
 
 function cell(name: FlagName): string {
   const flag: Flag = flags[name]
-  return `${flag.help}${later(flag)}`.replaceAll('|', '\\|')
+  return `${flag.help}${refusal(flag)}`.replaceAll('|', '\\|')
 }
 
-function later(flag: Flag): string {
-  if (flag.refused) return ` Refused: ${flag.refused}.`
-  if (flag.later) return ` Not supported by this version yet: ${flag.later}.`
-  return flag.ignored ? ` Ignored by this version, with a warning: ${flag.ignored}.` : ''
+function refusal(flag: Flag): string {
+  return flag.refused ? ` Refused: ${flag.refused}.` : ''
 }
 
 function defaultText(flag: Flag): string {

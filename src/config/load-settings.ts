@@ -1,6 +1,6 @@
 import { maskUrl, maskUrls } from '../lib/mask-url.ts'
 import { isSocketPath } from '../lib/socket-path.ts'
-import { refuseWhatIsLater, unusedFlags } from './checks.ts'
+import { refuseUnusable, unusedFlags } from './checks.ts'
 import { type Flag, type FlagName, flags } from './flags.ts'
 import { flagsAsJson, helpText } from './help.ts'
 import { defaultOf, type LoadedFlags, loadFlags, SettingsError } from './load-flags.ts'
@@ -31,7 +31,7 @@ export function loadSettings(env: ProgramEnvironment): Settings | Exit {
 
 function settingsOf(loaded: LoadedFlags, env: ProgramEnvironment): Settings {
   const settings = readSettings(loaded, env)
-  refuseWhatIsLater(loaded)
+  refuseUnusable(loaded)
   return {
     ...settings,
     warnings: [...loaded.warnings, ...settings.warnings, ...unusedFlags(loaded, settings)],

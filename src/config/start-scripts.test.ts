@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { type Flag, flagNamed, flagNames, flags, foreignFlags, foreignKind } from './flags.ts'
+import { flagNamed, foreignFlags, foreignKind } from './flags.ts'
 import { loadSettings } from './load-settings.ts'
 
 /**
@@ -294,11 +294,4 @@ test('every flag of the Go node is covered above, and is a flag here or one for 
     foreign.filter((name) => foreignKind(name) === null),
     [],
   )
-})
-
-test('a flag is refused, or ignored, for one reason', () => {
-  for (const name of flagNames) {
-    const { ignored, later, refused }: Flag = flags[name]
-    assert.ok([ignored, later, refused].filter((reason) => reason !== undefined).length <= 1, name)
-  }
 })
