@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { noCauses } from '../../src/domain/causes.ts'
 import type { NodeEvent } from '../../src/domain/events.ts'
 import { presets } from '../../src/domain/rendition.ts'
 import { GatewayHttp, type GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import type { RecordedStreams } from '../../src/io/http/recordings.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
-import { type Clock, systemClock } from '../../src/lib/clock.ts'
+import { type Clock, ManualClock, systemClock } from '../../src/lib/clock.ts'
 import { noSigner } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -113,7 +114,18 @@ export async function startGatewayPort(
     events,
     push: (path: string, headers: Record<string, string> = {}, body = 'codec=h264', method = 'PUT') =>
       fetch(`${base}${path}`, { method, headers, ...(method === 'GET' ? {} : { body }) }),
-    [Symbol.asyncDispose]: () => supervisor.stop(),
+    [Symbol.asyncDispose]: async () => {
+      let isStopped = false
+      const stopped = supervisor.stop().finally(() => {
+        isStopped = true
+      })
+      // What is under way is waited for by this clock, which no test winds any more.
+      while (clock instanceof ManualClock && !isStopped) {
+        await clock.wind(1_000)
+        await sleep(1)
+      }
+      await stopped
+    },
   }
 }
 

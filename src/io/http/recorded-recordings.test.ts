@@ -11,6 +11,7 @@ import { FakeRecordStore } from '../../../test/fakes/record-store.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { sendRaw } from '../../../test/net/raw-http.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
+import { eventually } from '../../../test/tools/until.ts'
 import { recordedRendition } from '../../../test/vectors/renditions.ts'
 import { parseProfiles } from '../../domain/rendition.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
@@ -174,10 +175,11 @@ const last = { body: '' }
 
 type World = Awaited<ReturnType<typeof setUp>>
 
-async function push({ port, recorder }: World, name: string): Promise<number> {
+async function push({ port, recorder, stores }: World, name: string): Promise<number> {
   const headers = { Accept: 'multipart/mixed', 'Content-Duration': '2000', 'Content-Resolution': '160x120' }
   const { status } = await port.push(`/live/${name}.ts`, headers, 'codec=h264 width=0')
-  for (let turns = 0; turns < 3_000 && !recorder.isSaved; turns++) await settle()
+  const isDown = stores.own instanceof FakeRecordStore && stores.own.fault !== null
+  if (!isDown) await eventually('the segment is recorded', () => recorder.isSaved)
   for (let turns = 0; turns < 10; turns++) await settle()
   return status
 }
