@@ -193,8 +193,9 @@ const CODECS: readonly Codec[] = [
     samples: [
       encodeResult(
         [
-          { bytes: ascii('one'), pixels: 7n, perceptualHash: ascii('hash') },
-          { bytes: ascii('two'), pixels: 8n, perceptualHash: null },
+          // Long enough that a good part of the changes is in what they hold.
+          { bytes: ascii('one'.repeat(100)), pixels: 7n, perceptualHash: ascii('hash') },
+          { bytes: ascii('two'.repeat(100)), pixels: 8n, perceptualHash: null },
         ],
         [false, false],
         BOUNDARY,

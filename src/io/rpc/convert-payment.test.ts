@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import type { ExpirationParams, Payment } from '../../domain/ticket.ts'
 import { formatHex, parseHex } from '../../lib/bytes.ts'
@@ -39,5 +39,28 @@ test('a payment sends the expiration of its params beside them, never inside (wi
   }
   const message = fromBinary(wire.PaymentSchema, encodePayment(payment))
   assert.equal(message.ticketParams?.expirationParams, undefined)
-  assert.deepEqual(decodePayment(encodePayment(payment)).expirationParams, EXPIRATION)
+  const read = decodePayment(encodePayment(payment))
+  assert.deepEqual(read.expirationParams, EXPIRATION)
+  assert.deepEqual(read.ticketParams, params)
+})
+
+test('a payment has one expiration, wherever in it that stands', () => {
+  const nested = { creationRound: 9n, creationRoundBlockHash: new Uint8Array(32).fill(9) }
+  const payment = (beside: ExpirationParams | undefined) =>
+    decodePayment(
+      toBinary(
+        wire.PaymentSchema,
+        create(wire.PaymentSchema, {
+          ticketParams: { expirationParams: nested },
+          ...(beside && { expirationParams: beside }),
+        }),
+      ),
+    )
+  for (const [beside, one] of [
+    [EXPIRATION, EXPIRATION],
+    [undefined, nested],
+  ] as const) {
+    const { expirationParams, ticketParams } = payment(beside)
+    assert.deepEqual([expirationParams, ticketParams?.expirationParams], [one, one])
+  }
 })

@@ -37,13 +37,15 @@ export function encodePayment(payment: Payment): Uint8Array {
 /** Reads the bytes of a Payment. */
 export function decodePayment(bytes: Uint8Array): Payment {
   const message = parseMessage(wire.PaymentSchema, bytes)
-  const ticketParams = message.ticketParams ? readTicketParams(message.ticketParams) : null
+  const params = message.ticketParams ? readTicketParams(message.ticketParams) : null
+  const expirationParams = message.expirationParams
+    ? readExpiration(message.expirationParams)
+    : (params?.expirationParams ?? null)
   return {
     sender: readAddress(message.sender),
-    ticketParams,
-    expirationParams: message.expirationParams
-      ? readExpiration(message.expirationParams)
-      : (ticketParams?.expirationParams ?? null),
+    // The payment's own hold for its params too.
+    ticketParams: params && { ...params, ...(expirationParams && { expirationParams }) },
+    expirationParams,
     tickets: boundedList(message.ticketSenderParams, 'tickets', MAX_TICKETS).map(({ senderNonce, sig }) => ({
       senderNonce,
       sig,
