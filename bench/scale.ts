@@ -97,6 +97,15 @@ class Side {
     await Promise.all(Array.from({ length: OPENED_AT_ONCE }, opening))
   }
 
+  /** So many segments of the sessions that there are, as fast as others are opened. */
+  async goOn(segments: number): Promise<void> {
+    let left = segments
+    const going = async () => {
+      while (left-- > 0) await this.#push(this.#oldest[0])
+    }
+    await Promise.all(Array.from({ length: Math.min(OPENED_AT_ONCE, this.opened) }, going))
+  }
+
   get #oldest(): [stream: string, begunAt: number] {
     return this.#streams.entries().next().value!
   }
@@ -194,12 +203,18 @@ async function atSize(side: Side, sessions: number): Promise<void> {
   }
 }
 
-/** Opens that many more sessions. Resolves to the kB by which the heap grew for each. */
+/**
+ * Opens that many more sessions. Resolves to the kB by which the heap grew for each, more than it did by as many segments of the
+ * sessions that there were.
+ */
 async function grown(side: Side, sessions: number): Promise<number> {
-  const before = (await heapOf(side.network.orchestrator)).objects
+  const heap = async () => (await heapOf(side.network.orchestrator)).objects
+  const first = await heap()
+  await side.goOn(sessions * SEGMENTS_OF_A_LOOK)
+  const before = await heap()
   await side.open(side.opened + sessions)
-  const after = (await heapOf(side.network.orchestrator)).objects
-  return round((after - before) / 1024 / sessions)
+  const after = await heap()
+  return round((after - before - (before - first)) / 1024 / sessions)
 }
 
 function row(...cells: readonly (string | number)[]): string {
