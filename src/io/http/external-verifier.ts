@@ -5,6 +5,7 @@ import { segmentLimitMs } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
+import { TimeLimit } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type {
   JudgedResult,
@@ -112,24 +113,17 @@ export class ExternalVerifier implements ResultVerifier, Service {
     signal: AbortSignal,
   ): Promise<VerifierFiles> {
     const { clock, place } = this.#needs
-    const late = new AbortController()
-    const written = new AbortController()
-    clock.sleep(limitMs, written.signal).then(
-      () => late.abort(),
-      () => {},
-    )
+    using limit = new TimeLimit(clock, limitMs)
     try {
       return await place.write(
         source,
         renditions.map(({ bytes, profile }) => ({ name: profile.name, bytes })),
-        AbortSignal.any([signal, late.signal]),
+        AbortSignal.any([signal, limit.signal]),
       )
     } catch (error) {
       if (signal.aborted) throw error
-      const why = late.signal.aborted ? ` within ${limitMs} ms` : `: ${messageOf(error)}`
+      const why = limit.signal.aborted ? ` within ${limitMs} ms` : `: ${messageOf(error)}`
       throw unusable(`the files for it could not be written${why}`)
-    } finally {
-      written.abort()
     }
   }
 
@@ -176,7 +170,7 @@ function bodyOf(
   })
 }
 
-/** What a verifier's answer says of so many renditions. Throws NodeError `unusable`. */
+/** The verdict in a verifier's answer about `expected` renditions. Throws NodeError `unusable`. */
 export function verdictOf({ body, status }: WebhookAnswer, expected: number): Verdict {
   if (status < 200 || status > 299) throw unusable(`it answers ${status}`)
   const { data } = schema.safeParse(jsonOf(body))

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { NodeEvent } from '../../domain/events.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import type { MetricRow, Move, Moves, Reporter } from './metric-row.ts'
 import { MetricSeries } from './metric-series.ts'
 import { has, type LabelFlags, labelsOf, METRICS, type ReadName } from './metrics-table.ts'
@@ -132,16 +133,7 @@ export class Metrics {
   }
 
   async #inTime(reading: Promise<readonly Sample[]>): Promise<readonly Sample[]> {
-    const patience = new AbortController()
-    const tooLong = this.#clock.sleep(READING_MS, patience.signal).then(
-      () => [],
-      () => [],
-    )
-    try {
-      return await Promise.race([reading, tooLong])
-    } finally {
-      patience.abort()
-    }
+    return (await isDoneWithin(this.#clock, READING_MS, reading)) ? reading : []
   }
 }
 

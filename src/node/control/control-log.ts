@@ -3,6 +3,7 @@ import type { ControlChangeRecord } from '../../io/store/control-rows.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import { cutTo, escaped } from '../../lib/printable.ts'
 import type { NodeProgress } from './context.ts'
 
@@ -49,13 +50,8 @@ export class ControlLog {
     this.#log.info('asked for a change through the control API', { ...rest, asked })
     if (!this.#isKept) return
     const kept = this.#store!.addControlChange(record)
-    const patience = new AbortController()
-    const tooLong = this.#clock.sleep(KEEPING_MS, patience.signal).then(
-      () => true,
-      () => true,
-    )
-    const isLate = await Promise.race([kept.then(() => false), tooLong]).finally(() => patience.abort())
-    if (isLate) kept.catch((error) => this.#log.error('a change could not be recorded', { path, error }))
+    if (await isDoneWithin(this.#clock, KEEPING_MS, kept)) return
+    kept.catch((error) => this.#log.error('a change could not be recorded', { path, error }))
   }
 
   /** The newest entries, the newest first. */

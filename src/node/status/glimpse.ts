@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 
 /** What is read only to be shown is read again once it is older than this, unless its reader says otherwise. */
 const REFRESH_MS = 10_000
@@ -23,12 +24,7 @@ export class Glimpse<T> {
   /** Null until it has been read for the first time. */
   async look(): Promise<T | null> {
     if (this.#clock.now() - this.#askedAtMs >= this.#refreshMs) this.#reading ??= this.#refresh()
-    if (this.#reading) {
-      const patience = new AbortController()
-      const tooLong = this.#clock.sleep(PATIENCE_MS, patience.signal).catch(() => {})
-      await Promise.race([this.#reading, tooLong])
-      patience.abort()
-    }
+    if (this.#reading) await isDoneWithin(this.#clock, PATIENCE_MS, this.#reading)
     return this.#value
   }
 

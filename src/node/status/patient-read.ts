@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 
 /** A request waits this long for the store, then gets the last value: the status answers within a second. */
 const PATIENCE_MS = 700
@@ -22,14 +23,7 @@ export class PatientRead<T> {
   /** Null until it could be read for the first time. */
   async look(): Promise<T | null> {
     const reading = this.#late ?? this.#begin()
-    const patience = new AbortController()
-    const tooLong = this.#clock.sleep(PATIENCE_MS, patience.signal).then(
-      () => true,
-      () => true,
-    )
-    const isLate = await Promise.race([reading.then(() => false), tooLong])
-    patience.abort()
-    if (!isLate) return (await reading) ?? this.#value
+    if (await isDoneWithin(this.#clock, PATIENCE_MS, reading)) return (await reading) ?? this.#value
     this.#late ??= reading.finally(() => {
       this.#late = null
     })

@@ -2,6 +2,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
+import { TimeLimit } from '../../lib/patience.ts'
 import type { RefutedResult, RefutedResults } from './fast-verification.ts'
 
 /** Results that are being saved at once, each in memory; further ones are not kept. */
@@ -40,18 +41,12 @@ export class RefutedStore implements RefutedResults {
   async #save(result: RefutedResult): Promise<void> {
     const { clock, store } = this.#needs
     this.#atOnce++
-    const limit = new AbortController()
-    const done = new AbortController()
-    clock.sleep(LIMIT_MS, done.signal).then(
-      () => limit.abort(),
-      () => {},
-    )
+    using limit = new TimeLimit(clock, LIMIT_MS)
     try {
       await store.save(pathOf(result), result.bytes, { signal: limit.signal })
     } catch (error) {
       this.#drop(result, limit.signal.aborted ? `no answer in ${LIMIT_MS / 1000} s` : messageOf(error))
     } finally {
-      done.abort()
       this.#atOnce--
     }
   }
