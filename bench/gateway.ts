@@ -94,7 +94,7 @@ async function measured(kind: Kind): Promise<Measured> {
     else took.push(await pushes.push(stream))
   }
 
-  /** Sends segments of these streams in turn, so many a second. */
+  /** Sends `rate` segments a second, of these streams in turn. */
   const paced = async (streams: number, forMs: number) => {
     const started = performance.now()
     const busy = new Map<string, Promise<unknown>>()

@@ -81,7 +81,7 @@ export function envelopeOf(event: NodeEvent, { id, node, nowMs, shown }: EventSo
   return { type, key, body }
 }
 
-/** The longest beginning of a text that fits in so many bytes, in whole characters. */
+/** The longest prefix of a text that takes at most `most` bytes, without splitting a character. */
 function withinBytes(text: string, most: number): string {
   const encoder = new TextEncoder()
   let left = most

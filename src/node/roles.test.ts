@@ -37,6 +37,8 @@ const REDEEMS = ['senders', 'transactions', 'redeemer', 'ether check', 'registra
 const HANDS_OVER = ['redeemers', 'senders', 'redeemer outbox', 'remote float', 'registration', ...TAKES]
 const PAYS = ['orchestrator client', ...FOLLOWS, 'senders', 'media']
 const SENDS = ['gas price', 'transactions']
+/** What every gateway runs after what its source of orchestrators needs. */
+const GATEWAY = ['gateway', 'orchestrator polls', 'gateway HTTP', 'gateway RTMP']
 /** What elects the leader of an account. */
 const LEADS = [
   'session with the store',
@@ -44,31 +46,10 @@ const LEADS = [
 ] as const
 
 for (const [line, order] of [
-  [
-    '-gateway -orchAddr a',
-    [
-      'orchestrator client',
-      'media',
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-    ],
-  ],
+  ['-gateway -orchAddr a', ['orchestrator client', 'media', 'recorder', ...GATEWAY]],
   [
     '-gateway -orchAddr a -recordStore /r -recordRetention 24h',
-    [
-      'folders of stores',
-      'orchestrator client',
-      'media',
-      'recorder',
-      'retention of recordings',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-    ],
+    ['folders of stores', 'orchestrator client', 'media', 'recorder', 'retention of recordings', ...GATEWAY],
   ],
   [
     '-gateway -orchAddr a -metadataQueueUri amqp://q -monitor -kafkaBootstrapServers k -kafkaGatewayTopic t',
@@ -81,96 +62,22 @@ for (const [line, order] of [
   ],
   [
     '-gateway -orchWebhookUrl http://a',
-    [
-      'orchestrator client',
-      'media',
-      'orchestrator webhook',
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-    ],
+    ['orchestrator client', 'media', 'orchestrator webhook', 'recorder', ...GATEWAY],
   ],
   [
     '-gateway -orchAddr a -authWebhookUrl http://a',
-    [
-      ...['orchestrator client', 'media', 'authorisation webhook'],
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-    ],
+    [...['orchestrator client', 'media', 'authorisation webhook'], 'recorder', ...GATEWAY],
   ],
-  [
-    `-gateway ${CHAIN} -reward=false`,
-    [
-      ...PAYS,
-      'orchestrator pool',
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-      ...SENDS,
-    ],
-  ],
-  [
-    `-gateway ${CHAIN}`,
-    [
-      ...PAYS,
-      'orchestrator pool',
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-      ...SENDS,
-      'reward',
-    ],
-  ],
-  [
-    `-gateway ${CHAIN} -orchAddr a`,
-    [
-      ...PAYS,
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-      ...SENDS,
-      'reward',
-    ],
-  ],
+  [`-gateway ${CHAIN} -reward=false`, [...PAYS, 'orchestrator pool', 'recorder', ...GATEWAY, ...SENDS]],
+  [`-gateway ${CHAIN}`, [...PAYS, 'orchestrator pool', 'recorder', ...GATEWAY, ...SENDS, 'reward']],
+  [`-gateway ${CHAIN} -orchAddr a`, [...PAYS, 'recorder', ...GATEWAY, ...SENDS, 'reward']],
   [
     `-gateway ${CHAIN} -reward=false -maxPricePerUnit 1USD`,
-    [
-      ...PAYS,
-      'orchestrator pool',
-      'price feed',
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-      ...SENDS,
-    ],
+    [...PAYS, 'orchestrator pool', 'price feed', 'recorder', ...GATEWAY, ...SENDS],
   ],
   [
     `-gateway ${CHAIN} -initializeRound`,
-    [
-      ...PAYS,
-      'orchestrator pool',
-      'recorder',
-      'gateway',
-      'orchestrator polls',
-      'gateway HTTP',
-      'gateway RTMP',
-      ...SENDS,
-      'round initialiser',
-      'reward',
-    ],
+    [...PAYS, 'orchestrator pool', 'recorder', ...GATEWAY, ...SENDS, 'round initialiser', 'reward'],
   ],
   [
     '-transcoder -orchSecret s -orchAddr a',

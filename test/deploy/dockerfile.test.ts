@@ -97,7 +97,7 @@ test('it starts and asks programs of the package, as process 1, and SIGTERM ends
 
 test('nothing that belongs to the repository is left out of the context', (t) => {
   const { status, stdout } = spawnSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' })
-  if (status !== 0) return t.skip('this is no clone')
+  if (status !== 0) return t.skip('not a git clone')
   const ignored = textOf('Dockerfile.dockerignore').trim().split('\n')
   const files = stdout.trim().split('\n')
   assert.ok(files.length > 1_000)

@@ -4,7 +4,7 @@ import { ManualClock } from '../../src/lib/clock.ts'
 const TICK_MS = 10
 /** A late tick lets no more time pass than this, so that a busy machine does not take it from those who have to answer. */
 const LONGEST_TICK_MS = 20
-/** While something is under way time stands still, but for no more than so many ticks in a row. */
+/** Ticks in a row for which time stands still, at most, while work is under way. */
 const MAX_TICKS_STILL = 100
 
 /**

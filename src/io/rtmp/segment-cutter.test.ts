@@ -55,7 +55,7 @@ test('sound that begins to arrive late keeps its times, and moves no pictures', 
   assert.deepEqual([video(0), audio(0), video(100), audio(25)], [3_200, 3_200, 3_300, 3_225])
 })
 
-/** The parameters of H.264 with so many picture parameter sets of so many bytes. */
+/** An H.264 decoder configuration with `sets` picture parameter sets of `bytes` bytes each. */
 function parameters(sets: number, bytes: number, lengthBytes = 4): Uint8Array {
   const set = [bytes >> 8, bytes & 0xff, 0x68, ...Array<number>(bytes - 1).fill(1)]
   const head = [0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 10, 0xfc | (lengthBytes - 1), 0xe1, 0, 2, 0x67, 0x42]

@@ -51,7 +51,7 @@ test('the answer to a change waits for its record, but not for a database that i
   assert.deepEqual(log.of('error'), ['a change could not be recorded'])
 })
 
-test('a store that refuses a record at once is told to whoever adds it', async () => {
+test('a store that refuses a record at once fails the call that adds it', async () => {
   const { controlLog } = logOn({ addControlChange: () => Promise.reject(new Error('the disk is full')) })
   await assert.rejects(controlLog.add(CHANGE), /the disk is full/)
 })

@@ -338,7 +338,7 @@ export class Gateway implements Service {
     }))
   }
 
-  /** Whether there is no stream. */
+  /** True while there is no stream. */
   get isIdle(): boolean {
     return this.#streams.size === 0
   }

@@ -64,7 +64,7 @@ test('a minute after the start and every 25 minutes orchestrators are asked, and
   assert.equal(set.world.asked, 1)
   await set.clock.wind(1)
   assert.equal(set.world.asked, 2)
-  assert.deepEqual(set.causes.told, [], 'one that is away is no cause while others serve')
+  assert.deepEqual(set.causes.told, [], 'an orchestrator that is away is not a cause while others serve')
 })
 
 test('while nobody would serve the reasons are causes, which end within a minute after somebody does', async () => {

@@ -18,7 +18,7 @@ const NEXT_STREAM = ''
 export interface OrchestratorPollsNeeds {
   /** Asks all orchestrators whether they would serve a stream. */
   readonly check: (signal: AbortSignal) => Promise<OrchestratorCheckResult>
-  /** Whether there is no stream: those there are tell by themselves what they lack. */
+  /** True while there is no stream; streams report by themselves what they lack. */
   readonly isIdle: () => boolean
   readonly noSessions: Pick<NoSessions, 'explain' | 'settled'>
   readonly clock: Clock
