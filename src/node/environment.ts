@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Dice } from '../lib/dice.ts'
 import type { Log } from '../lib/log.ts'
 import type { Service } from '../lib/service.ts'
-import type { InputMedia } from '../services/gateway/gateway.ts'
+import type { InputMedia } from '../services/gateway/gateway-needs.ts'
 import type { Transcoder } from '../services/transcoding/transcoder.ts'
 
 /** What does the media work: the engine, or a stand-in for it in benchmarks of everything else. */

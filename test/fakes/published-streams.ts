@@ -1,5 +1,5 @@
 import { NodeError } from '../../src/lib/errors.ts'
-import type { PushedSegment } from '../../src/services/gateway/gateway.ts'
+import type { PushedSegment } from '../../src/services/gateway/pushed-segment.ts'
 import type { StreamGrant } from '../../src/services/gateway/stream-authority.ts'
 
 /** A gateway that takes everything, unless a name is taken. */

@@ -4,7 +4,7 @@ import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { openRaw } from '../../../test/net/raw-http.ts'
 import { eventually } from '../../../test/tools/until.ts'
-import type { StreamConfig } from '../../services/gateway/gateway.ts'
+import type { StreamConfig } from '../../services/gateway/pushed-segment.ts'
 import type { StreamVerdict } from '../../services/gateway/stream-authority.ts'
 
 const CONFIG: StreamConfig = {

@@ -7,7 +7,7 @@ import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
-import type { PushedSegment } from '../../services/gateway/gateway.ts'
+import type { PushedSegment } from '../../services/gateway/pushed-segment.ts'
 
 const configHeader = (config: unknown) => ({ 'Livepeer-Transcode-Configuration': JSON.stringify(config) })
 

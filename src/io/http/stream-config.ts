@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed } from '../../domain/rendition.ts'
 import { parseStoreAddress, type StoreAddress } from '../../domain/store-address.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
-import type { StreamConfig } from '../../services/gateway/gateway.ts'
+import type { StreamConfig } from '../../services/gateway/pushed-segment.ts'
 import type { RecordingGrant } from '../../services/recordings/recordings.ts'
 
 const text = z.string().nullish()

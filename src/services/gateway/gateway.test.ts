@@ -26,10 +26,12 @@ import { silentLog } from '../../lib/log.ts'
 import { Rational } from '../../lib/rational.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Discovery } from './discovery.ts'
-import { Gateway, type GatewayOptions, type PushedSegment, type StreamConfig } from './gateway.ts'
+import { Gateway } from './gateway.ts'
 import { GatewayError } from './gateway-error.ts'
+import type { GatewayOptions } from './gateway-needs.ts'
 import type { PayingView } from './no-sessions.ts'
 import type { Candidate } from './orchestrator-source.ts'
+import type { PushedSegment, StreamConfig } from './pushed-segment.ts'
 
 const never = new AbortController().signal
 

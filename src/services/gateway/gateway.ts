@@ -1,44 +1,26 @@
 import { type Capabilities, jobCapabilities } from '../../domain/capabilities.ts'
-import { type Causes, noCauses } from '../../domain/causes.ts'
-import type { NodeEvents } from '../../domain/events.ts'
-import type { OrchestratorPlace } from '../../domain/no-session.ts'
-import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
-import { type Clip, sentDurationMs } from '../../domain/segment.ts'
-import type { SelectionWeights } from '../../domain/selection.ts'
-import type { Inspection } from '../../domain/sound-state.ts'
-import { playedName } from '../../domain/stream-name.ts'
-import type { Clock } from '../../lib/clock.ts'
-import { counted } from '../../lib/counted.ts'
-import { keccak256, type Signer } from '../../lib/crypto.ts'
-import type { Dice } from '../../lib/dice.ts'
-import { isAbort, messageOf } from '../../lib/errors.ts'
-import type { Log } from '../../lib/log.ts'
-import type { ObjectStore } from '../../lib/object-store.ts'
+import { noCauses } from '../../domain/causes.ts'
+import { type Profile, withFormat } from '../../domain/rendition.ts'
+import { sentDurationMs } from '../../domain/segment.ts'
+import { keccak256 } from '../../lib/crypto.ts'
+import { messageOf } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { Recorder, Recording } from '../recordings/recorder.ts'
-import { EndedStreams, GRACE_MS } from './ended-streams.ts'
-import { FastVerification, type RefutedResults, type RenditionInspector } from './fast-verification.ts'
+import type { Recording } from '../recordings/recorder.ts'
+import { FastVerification } from './fast-verification.ts'
 import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
-import { NoSessions, type PayingView } from './no-sessions.ts'
-import type { Outlets } from './outlets.ts'
-import type { Payer } from './payer.ts'
-import { type Publication, Publishers } from './publishers.ts'
+import type { GatewayNeeds, GatewayOptions } from './gateway-needs.ts'
+import { LiveStreams } from './live-streams.ts'
+import { NoSessions } from './no-sessions.ts'
+import type { Publication } from './publishers.ts'
+import type { PushedSegment, Rendition } from './pushed-segment.ts'
 import { ResultStore } from './result-store.ts'
-import type { ResultVerifier } from './result-verifier.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork } from './segment-work.ts'
-import type { Directory, OrchestratorFacts } from './session-needs.ts'
-import { type SessionEnder, StreamSessions } from './sessions.ts'
+import { StreamSessions } from './sessions.ts'
 import { type InputProbe, SOURCE, Stream } from './stream.ts'
-import { StreamAdmissions, type StreamAuthority, type StreamGrant, sharedUrl } from './stream-authority.ts'
+import { StreamAdmissions, type StreamGrant, sharedUrl } from './stream-authority.ts'
 import { grantedName, type StreamTerms, termsOf } from './stream-terms.ts'
-import type { SubmissionClient } from './submission.ts'
 
-/** How often idle streams are ended, and after how long without a segment (gateway.md §3). */
-const IDLE_MS = 60_000
-/** Time limit for telling orchestrators that a stream ended; shorter when this node stops. */
-const END_MS = 10_000
-const END_ON_STOP_MS = 1_000
 /** The most segments of one stream in work at once; a live stream has fewer. */
 const MAX_SEGMENTS_AT_WORK = 64
 /** Codecs that orchestrators can decode; an input that cannot be probed counts as H.264 (gateway.md §3). */
@@ -52,112 +34,6 @@ const UNKNOWN_INPUT: InputProbe = {
   zeroFrame: false,
 }
 
-/** What a publisher may set for a stream (gateway.md §3, §4). */
-export interface StreamConfig {
-  /** The name under which it is played and paid for; null for the name in the URL. */
-  readonly manifestId: string | null
-  /** Null for the gateway's own; with an empty list only the source is served. */
-  readonly profiles: readonly Profile[] | null
-  /** Stretches time-outs when above 1; for this segment only. */
-  readonly timeoutMultiplier: number
-  /** For this segment only. */
-  readonly forceSessionReinit: boolean
-  /** One result in so many is compared with a trusted orchestrator's; absent or 0 for none. */
-  readonly verificationFrequency?: number
-}
-
-/** One segment as it was pushed, or cut from what a publisher sends over RTMP. */
-export interface PushedSegment {
-  /** The stream's name in the URL; not empty. */
-  readonly externalId: string
-  readonly sequence: bigint
-  readonly format: Exclude<Format, 'none'>
-  readonly bytes: Uint8Array
-  readonly durationMs: number
-  /** Whether nobody said how long it is: players are told what its pictures last, as far as that can be read. */
-  readonly isDurationGuessed?: boolean
-  /** `WxH` as the publisher names it: for players, until the segment itself tells. */
-  readonly resolution: string
-  readonly clip: Clip | null
-  readonly config: StreamConfig | null
-  /** The publisher's address; null or absent where it is not known. */
-  readonly clientIp?: string | null
-  /** The URL that it was pushed to, without a query; absent where no webhook is asked about it. */
-  readonly url?: string
-  /** What `admit` told of it; absent where it was not asked. */
-  readonly grant?: StreamGrant | null
-  /** Of a publication, which needs no slicing by orchestrators (gateway.md §17, 16). */
-  readonly isPublished?: boolean
-  /** Without pictures: it is played as it is, in every rendition. */
-  readonly hasOnlySound?: boolean
-}
-
-/** One rendition of a segment. */
-export interface Rendition {
-  readonly name: string
-  readonly format: Exclude<Format, 'none'>
-  readonly bytes: Uint8Array
-  /** Where it is in the object store; null or absent where it is in this node's memory alone. */
-  readonly url?: string | null
-}
-
-/** The media engine, as the gateway uses it. */
-export interface InputMedia {
-  /** Throws if the bytes are not a container, or the stream is refused because it crashed several workers. */
-  probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
-  /** Throws if the bytes cannot be decoded. `streamId` names the stream to charge with crashed workers. */
-  countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
-  /** Decodes a rendition, its sound too. Throws as `countPixels` does. */
-  inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection>
-  /** Throws as `countPixels`. */
-  fingerprint: RenditionInspector['fingerprint']
-}
-
-/** Settings of the gateway (gateway.md §1). */
-export interface GatewayOptions {
-  readonly maxSessions: number
-  /** Attempts per segment; 0 or less never transcodes. */
-  readonly maxAttempts: number
-  readonly profiles: readonly Profile[]
-  /** Null offchain. */
-  readonly weights: SelectionWeights | null
-  /** Whether results are checked; the default is on chain yes, offchain no. */
-  readonly localVerify: boolean
-  /** `-orchMinLivepeerVersion`; empty for any. */
-  readonly minOrchestratorVersion: string
-  /** Where orchestrators are found; absent: they are listed. */
-  readonly foundAt?: OrchestratorPlace
-}
-
-/** What the gateway needs. */
-export interface GatewayNeeds {
-  readonly directory: Directory
-  readonly facts: OrchestratorFacts
-  readonly client: SubmissionClient & SessionEnder
-  readonly payer: Payer
-  readonly signer: Signer
-  readonly media: InputMedia
-  /** Where segments wait for players. */
-  readonly store: ObjectStore
-  /** Where they are saved outside; absent: nowhere. */
-  readonly outlets?: Outlets
-  readonly clock: Clock
-  readonly dice: Dice
-  readonly log: Log
-  readonly events: NodeEvents
-  readonly causes?: Causes
-  /** Who decides on new streams; absent or null: anyone may publish. */
-  readonly authority?: StreamAuthority | null
-  /** How it pays; null offchain. */
-  readonly paying?: PayingView | null
-  /** What records streams; absent or null where nothing does. */
-  readonly recorder?: Pick<Recorder, 'begin'> | null
-  /** Judges results too; null or absent: none. */
-  readonly externalVerifier?: ResultVerifier | null
-  /** Where results that were refuted are kept; null or absent: nowhere. */
-  readonly refuted?: RefutedResults | null
-}
-
 /** Accepts segments of streams and returns their renditions; tries another orchestrator if one fails. */
 export class Gateway implements Service {
   readonly name = 'gateway'
@@ -166,20 +42,14 @@ export class Gateway implements Service {
   readonly #tries: SegmentTries
   /** Explains why streams have no orchestrator. */
   readonly noSessions: NoSessions
-  /** By the name under which they are played. */
-  readonly #streams = new Map<string, Stream>()
-  /** Name in the URL to name of the stream, where they differ. */
-  readonly #renamed = new Map<string, string>()
-  readonly #publishers = new Publishers()
+  readonly #streams: LiveStreams
   /** Null where anyone may publish. */
   readonly #admissions: StreamAdmissions | null
-  readonly #ended: EndedStreams
   #scope: Scope | null = null
 
   constructor(options: GatewayOptions, needs: GatewayNeeds) {
     this.#options = options
     this.#needs = needs
-    this.#ended = new EndedStreams(options.maxSessions)
     const { authority = null } = needs
     this.#admissions = authority && new StreamAdmissions(authority, needs.clock)
     const { client, payer, signer, clock, log, events } = needs
@@ -198,6 +68,10 @@ export class Gateway implements Service {
     const { causes = noCauses, paying = null } = needs
     const noSessions = new NoSessions({ foundAt }, { causes, paying })
     this.noSessions = noSessions
+    this.#streams = new LiveStreams(
+      { maxStreams: options.maxSessions, areOpen: authority === null },
+      { clock, events, causes, forgotten: (manifestId) => noSessions.settled(manifestId) },
+    )
     const { dice, media, refuted = null } = needs
     const comparison = new FastVerification({ work, media, dice, log, events, refuted })
     this.#tries = new SegmentTries(options, { work, comparison, noSessions, clock, log, events })
@@ -205,22 +79,9 @@ export class Gateway implements Service {
 
   async start(scope: Scope): Promise<void> {
     this.#scope = scope
-    scope.spawn('idle streams', async (signal) => {
-      for (;;) {
-        await this.#needs.clock.sleep(IDLE_MS, signal)
-        const now = this.#needs.clock.now()
-        for (const stream of [...this.#streams.values()]) {
-          const isIdle = stream.idleMs(now) > IDLE_MS && !this.#publishers.has(stream.manifestId)
-          if (isIdle) this.#finish(stream, 'nothing was pushed for a while')
-        }
-      }
-    })
-    scope.defer(async () => {
+    this.#streams.start(scope)
+    scope.defer(() => {
       this.#scope = null
-      this.#ended.clear()
-      const streams = [...this.#streams.values()]
-      for (const stream of streams) this.#forget(stream, 'the node is stopping')
-      await Promise.all(streams.map((stream) => this.#tellEnd(END_ON_STOP_MS, (limit) => stream.end(limit))))
     })
     await this.#needs.outlets?.prepare()
   }
@@ -231,14 +92,14 @@ export class Gateway implements Service {
    * the answer: the first attempt continues, but no other is made. Throws GatewayError.
    */
   async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
-    const known = this.#known(segment)
+    const known = this.#streams.joined(segment)
     let grant = known ? undefined : await this.#granted(segment)
     // The name in the URL may be a secret, which belongs in no log.
     const name = known?.manifestId ?? grantedName(segment.externalId, grant ?? null)
     const input = await this.#probe(segment.bytes, name)
     if (!KNOWN_CODECS.has(input.videoCodec)) throw new GatewayError('unknown-codec', input.videoCodec)
     // The stream may have ended meanwhile.
-    if (grant === undefined && !this.#known(segment)) grant = await this.#granted(segment)
+    if (grant === undefined && !this.#streams.joined(segment)) grant = await this.#granted(segment)
     const stream = this.#streamFor(segment, input, grant ?? null)
     const { manifestId } = stream
     const { sequence } = segment
@@ -269,7 +130,7 @@ export class Gateway implements Service {
    * ask. Throws GatewayError `stream-denied` or `stream-refused`.
    */
   async admit(externalId: string, url: string): Promise<StreamGrant | null | undefined> {
-    if (!this.#admissions || this.#known({ externalId })) return undefined
+    if (!this.#admissions || this.#streams.joined({ externalId })) return undefined
     return this.#admissions.ask(url, sharedUrl(url))
   }
 
@@ -285,37 +146,27 @@ export class Gateway implements Service {
    */
   publish(externalId: string, grant: StreamGrant | null = null): Publication {
     const { manifestId } = termsOf(externalId, null, grant)
-    this.#publishers.check(manifestId)
-    const stream = this.#streams.get(manifestId)
-    if (stream && !this.#publishers.has(manifestId)) {
-      throw new GatewayError('stream-refused', `segments are being pushed to "${manifestId}" over HTTP`)
-    }
-    if (stream) this.#end(stream, 'its publisher came back')
-    this.#checkRoom(manifestId)
-    return this.#publishers.hold(manifestId, { externalId, grant }, (reason) => {
-      const ended = this.#streams.get(manifestId)
-      if (ended) this.#finish(ended, reason)
-    })
+    return this.#streams.publish(manifestId, { externalId, grant })
   }
 
   /** The name under which a segment's stream is played. */
-  nameOf({ config, externalId }: Pick<PushedSegment, 'config' | 'externalId'>): string {
-    return this.#renamed.get(externalId) ?? playedName(config?.manifestId ?? null, externalId)
+  nameOf(segment: Pick<PushedSegment, 'config' | 'externalId'>): string {
+    return this.#streams.nameOf(segment)
   }
 
   /** The master playlist of a stream, or null. */
   masterPlaylist(manifestId: string): string | null {
-    return this.#played(manifestId)?.masterPlaylist() ?? null
+    return this.#streams.played(manifestId)?.masterPlaylist() ?? null
   }
 
   /** The master playlist of the newest stream, or null. */
   currentPlaylist(): string | null {
-    return [...this.#streams.values()].at(-1)?.masterPlaylist() ?? null
+    return this.#streams.all.at(-1)?.masterPlaylist() ?? null
   }
 
   /** The playlist of one rendition, or null. */
   mediaPlaylist(manifestId: string, rendition: string): string | null {
-    return this.#played(manifestId)?.mediaPlaylist(rendition) ?? null
+    return this.#streams.played(manifestId)?.mediaPlaylist(rendition) ?? null
   }
 
   /** A segment's bytes by its path behind `/stream/`, or null. */
@@ -330,7 +181,7 @@ export class Gateway implements Service {
     profiles: readonly string[]
     sessions: number
   }[] {
-    return [...this.#streams.values()].map(({ manifestId, externalId, profiles, sessions }) => ({
+    return this.#streams.all.map(({ manifestId, externalId, profiles, sessions }) => ({
       manifestId,
       externalId,
       profiles: profiles.map(({ name }) => name),
@@ -340,17 +191,13 @@ export class Gateway implements Service {
 
   /** True while there is no stream. */
   get isIdle(): boolean {
-    return this.#streams.size === 0
+    return this.#streams.all.length === 0
   }
 
   /** How many streams want results compared, and how many of them have the orchestrators for it. */
   comparing(): { readonly wanted: number; readonly possible: number } {
-    const wanted = [...this.#streams.values()].filter((stream) => stream.verificationFrequency > 0)
+    const wanted = this.#streams.all.filter((stream) => stream.verificationFrequency > 0)
     return { wanted: wanted.length, possible: wanted.filter(({ sessions }) => sessions.canCompare).length }
-  }
-
-  #played(manifestId: string): Stream | null {
-    return this.#streams.get(manifestId) ?? this.#ended.get(manifestId)
   }
 
   async #probe(bytes: Uint8Array, stream: string): Promise<InputProbe> {
@@ -365,21 +212,9 @@ export class Gateway implements Service {
     }
   }
 
-  /** The segment's stream, if it is one that the segment may join without being asked about. */
-  #known({ externalId, isPublished }: Pick<PushedSegment, 'externalId' | 'isPublished'>): Stream | null {
-    // A publication goes by the name under which it is played, which may be another publisher’s name in a URL.
-    const name = isPublished ? externalId : (this.#renamed.get(externalId) ?? externalId)
-    const stream = this.#streams.get(name)
-    if (!stream) return null
-    // With a webhook, the name under which a stream is played gives nobody the right to add to it.
-    const isOpen = this.#admissions === null || isPublished
-    const isOwn = stream.externalId === externalId && !this.#publishers.has(stream.manifestId)
-    return isOpen || isOwn ? stream : null
-  }
-
   /** What is granted to a segment's stream. */
   async #granted({ externalId, grant, isPublished, url = '' }: PushedSegment): Promise<StreamGrant | null> {
-    if (isPublished) return this.#publishers.grantOf(externalId)
+    if (isPublished) return this.#streams.grantOf(externalId)
     if (grant !== undefined) return grant
     return (await this.#admissions?.ask(url, sharedUrl(url))) ?? null
   }
@@ -387,18 +222,12 @@ export class Gateway implements Service {
   /** The segment's stream, started if necessary. Never waits, so that segments that arrive together share it. */
   #streamFor(segment: PushedSegment, input: InputProbe, grant: StreamGrant | null): Stream {
     const { config, externalId, format } = segment
-    const known = this.#known(segment)
+    const known = this.#streams.joined(segment)
     if (known) return known
     const terms = termsOf(externalId, config, grant)
     const { manifestId } = terms
-    const namesake = this.#streams.get(manifestId)
-    if (namesake && this.#admissions) {
-      if (manifestId !== grantedName(externalId, grant))
-        throw new GatewayError('stream-refused', `another publisher is sending "${manifestId}"`)
-      if (this.#publishers.has(manifestId)) return namesake
-    }
-    if (namesake) this.#end(namesake, 'another name was given to the stream')
-    this.#checkRoom(manifestId)
+    const own = this.#streams.makeWay(manifestId, manifestId === grantedName(externalId, grant))
+    if (own) return own
     const profiles = (terms.profiles ?? this.#options.profiles).map((profile) => withFormat(profile, format))
     if (profiles.some(({ name }) => name === SOURCE)) {
       throw new GatewayError('stream-refused', `a rendition cannot be named "${SOURCE}": the input is`)
@@ -406,23 +235,12 @@ export class Gateway implements Service {
     const perceptualHash = terms.verificationFrequency > 0
     const push = segment.isPublished !== true
     const capabilities = this.#capabilities(profiles, input, { push, perceptualHash })
-    const session = segment.isPublished ? this.#publishers.externalIdOf(externalId) : externalId
+    const session = segment.isPublished ? this.#streams.publishedAs(externalId) : externalId
     const recording =
       this.#needs.recorder?.begin(session, manifestId, grant?.recording?.store ?? null) ?? null
     return this.#begin(
       { ...terms, externalId, profiles, capabilities, sourceResolution: segment.resolution },
       { capabilities, recording },
-    )
-  }
-
-  /** A stream that is published has its place from the start. Throws GatewayError. */
-  #checkRoom(manifestId: string): void {
-    const names = new Set([...this.#streams.keys(), ...this.#publishers.names])
-    if (names.size < this.#options.maxSessions || names.has(manifestId)) return
-    this.#needs.causes?.met({ code: 'streams-full', facts: { streams: names.size } })
-    throw new GatewayError(
-      'stream-refused',
-      `-maxSessions allows ${counted(names.size, 'stream')}, and there are as many`,
     )
   }
 
@@ -449,7 +267,7 @@ export class Gateway implements Service {
     { capabilities, recording }: { capabilities: Capabilities; recording: Recording | null },
   ): Stream {
     const { directory, payer, client, facts, clock, dice, log, store, events, outlets } = this.#needs
-    const { externalId, manifestId, sessionId } = description
+    const { manifestId, sessionId } = description
     const sessions = new StreamSessions(
       { weights: this.#options.weights, capabilities },
       {
@@ -467,9 +285,7 @@ export class Gateway implements Service {
     const outlet = outlets?.of(description.objectStore) ?? null
     const needs = { sessions, store, outlet, recording }
     const stream = new Stream({ ...description, nowMs: clock.now() }, needs)
-    this.#ended.drop(manifestId)
-    this.#streams.set(manifestId, stream)
-    if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)
+    this.#streams.add(stream)
     events.tell({ kind: 'stream-begun', manifestId, profiles: description.profiles })
     return stream
   }
@@ -546,45 +362,6 @@ export class Gateway implements Service {
         url: job.store?.urlOf(renditions[i]!) ?? null,
       })),
     )
-  }
-
-  /** Ends a stream now; its orchestrators are notified in the background. */
-  #end(stream: Stream, reason: string): void {
-    this.#forget(stream, reason)
-    this.#scope?.spawn('end of a stream', () => this.#tellEnd(END_MS, (limit) => stream.end(limit)))
-  }
-
-  /** Ends a stream whose segments are all done, and keeps it for players. */
-  #finish(stream: Stream, reason: string): void {
-    this.#forget(stream, reason)
-    this.#ended.keep(stream)
-    this.#scope?.spawn('end of a stream', async (signal) => {
-      await this.#tellEnd(END_MS, (limit) => stream.finish(limit))
-      await this.#needs.clock.sleep(GRACE_MS, signal)
-      this.#ended.drop(stream.manifestId, stream)
-    })
-  }
-
-  #forget(stream: Stream, reason: string): void {
-    this.noSessions.settled(stream.manifestId)
-    this.#streams.delete(stream.manifestId)
-    if (this.#renamed.get(stream.externalId) === stream.manifestId) this.#renamed.delete(stream.externalId)
-    this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId, reason })
-  }
-
-  async #tellEnd(limitMs: number, end: (limit: AbortSignal) => Promise<void>): Promise<void> {
-    const limit = new AbortController()
-    const told = new AbortController()
-    const stopping = this.#scope?.signal
-    const patience = this.#needs.clock
-      .sleep(limitMs, stopping ? AbortSignal.any([told.signal, stopping]) : told.signal)
-      .catch((error) => {
-        if (!isAbort(error)) throw error
-      })
-      .finally(() => limit.abort())
-    await Promise.race([end(limit.signal), patience])
-    told.abort()
-    await patience
   }
 }
 

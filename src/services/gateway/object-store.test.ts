@@ -5,8 +5,8 @@ import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { FakeOutsideStore } from '../../../test/fakes/outside-store.ts'
 import { parseStoreAddress } from '../../domain/store-address.ts'
 import { ManualClock } from '../../lib/clock.ts'
-import type { Rendition } from './gateway.ts'
 import { Outlets } from './outlets.ts'
+import type { Rendition } from './pushed-segment.ts'
 
 const never = new AbortController().signal
 

@@ -1,8 +1,8 @@
 import type { StoreAddress } from '../../domain/store-address.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RecordingGrant } from '../recordings/recordings.ts'
-import type { StreamConfig } from './gateway.ts'
 import { GatewayError } from './gateway-error.ts'
+import type { StreamConfig } from './pushed-segment.ts'
 
 /** A denial counts for this long for the same URL, so that a publisher that tries on is not asked about each time. */
 const DENIED_MS = 2_000

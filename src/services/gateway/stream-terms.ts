@@ -1,8 +1,8 @@
 import { type Profile, presets } from '../../domain/rendition.ts'
 import type { StoreAddress } from '../../domain/store-address.ts'
 import { playedName } from '../../domain/stream-name.ts'
-import type { StreamConfig } from './gateway.ts'
 import { GatewayError } from './gateway-error.ts'
+import type { StreamConfig } from './pushed-segment.ts'
 import type { StreamGrant } from './stream-authority.ts'
 
 /** Names are part of paths, playlists and signatures. */
