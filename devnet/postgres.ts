@@ -120,16 +120,14 @@ export class Postgres implements AsyncDisposable {
   }
 
   #signalChildren(signal: NodeJS.Signals): void {
+    sendTo(this.#children(), signal)
+  }
+
+  /** The process of each connection, and others beside. */
+  #children(): readonly number[] {
     const listed = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).stdout
-    for (const line of listed.split('\n')) {
-      const [pid, parent] = line.trim().split(/\s+/).map(Number)
-      if (parent !== this.#server.pid) continue
-      try {
-        process.kill(pid!, signal)
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
+    const processes = listed.split('\n').map((line) => line.trim().split(/\s+/).map(Number))
+    return processes.filter(([, parent]) => parent === this.#server.pid).map(([pid]) => pid!)
   }
 
   /** Sends the server a signal: SIGSTOP freezes only the process that takes connections. */
@@ -139,7 +137,13 @@ export class Postgres implements AsyncDisposable {
 
   /** Ends the server: `fast` in order, `crash` as a power cut would. Its data stay, for `startAgain`. */
   async end(how: 'fast' | 'crash'): Promise<void> {
-    if (how === 'crash') return release(this.#server)
+    if (how === 'crash') {
+      const children = this.#children()
+      await release(this.#server)
+      // They would answer until they notice.
+      sendTo(children, 'SIGKILL')
+      return
+    }
     const gone = new Promise((resolve) => this.#server.once('exit', resolve))
     if (this.#server.exitCode !== null || this.#server.signalCode !== null) return
     this.#server.kill('SIGINT')
@@ -159,6 +163,16 @@ export class Postgres implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+}
+
+function sendTo(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // It has ended meanwhile.
+    }
   }
 }
 
