@@ -45,7 +45,10 @@ export function alertsOf(
       look: () => known.read(),
       send: sendAlert,
       records: hasStore
-        ? { load: (of) => store.loadAlerts(of), save: (of, alerts) => store.saveAlerts(of, alerts) }
+        ? {
+            load: (of) => store.records.loadAlerts(of),
+            save: (of, alerts) => store.records.saveAlerts(of, alerts),
+          }
         : { load: async (of) => kept.get(of) ?? [], save: async (of, alerts) => void kept.set(of, alerts) },
       ...(leases && wish && { leave: () => leases.release(LEASE, wish.instance) }),
       leads:

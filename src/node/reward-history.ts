@@ -1,5 +1,5 @@
 import type { NodeEvent } from '../domain/events.ts'
-import type { Store } from '../io/store/store.ts'
+import type { NodeRecords } from '../io/store/node-records.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 
@@ -8,16 +8,16 @@ import type { Log } from '../lib/log.ts'
  * was called, and nothing is decided by these.
  */
 export class RewardHistory {
-  readonly #store: Pick<Store, 'addReward' | 'addMissedRewards'>
+  readonly #records: Pick<NodeRecords, 'addReward' | 'addMissedRewards'>
   readonly #clock: Clock
   readonly #log: Log
 
   constructor(needs: {
-    readonly store: Pick<Store, 'addReward' | 'addMissedRewards'>
+    readonly records: Pick<NodeRecords, 'addReward' | 'addMissedRewards'>
     readonly clock: Clock
     readonly log: Log
   }) {
-    this.#store = needs.store
+    this.#records = needs.records
     this.#clock = needs.clock
     this.#log = needs.log
   }
@@ -28,12 +28,12 @@ export class RewardHistory {
     switch (event.kind) {
       case 'reward-called': {
         const { fee, reward, round, txHash } = event
-        this.#keep(() => this.#store.addReward({ round, reward, fee, txHash, atMs }))
+        this.#keep(() => this.#records.addReward({ round, reward, fee, txHash, atMs }))
         break
       }
       case 'rewards-missed': {
         const { first, last } = event
-        this.#keep(() => this.#store.addMissedRewards({ first, last, atMs }))
+        this.#keep(() => this.#records.addMissedRewards({ first, last, atMs }))
         break
       }
     }

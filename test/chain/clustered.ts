@@ -65,7 +65,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   const env = { clock: systemClock, dice: systemDice, log: options.log ?? silentLog }
   const rpc = new Rpc({ urls: [url], chainId }, env)
   const store = new Store({ location: options.storeUrl, node })
-  const watch = new ChainWatcher({ pollMs: 300 }, { ...env, rpc, addresses, cursor: store })
+  const watch = new ChainWatcher({ pollMs: 300 }, { ...env, rpc, addresses, cursor: store.records })
   const client = new ChainClient({ rpc, addresses, followed: () => watch.followed })
   const rounds = new Rounds({ ...env, chain: client, watch })
   const claimant = walletOfKey(devnetKeyBytes(RECIPIENT)).address

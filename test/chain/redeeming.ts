@@ -85,7 +85,7 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
   const { addresses } = chain.client
   const store = new Store({ location: join(folder, 'redeemer.sqlite3'), sqliteSync: 'thread' })
   const pollMs = options.pollMs ?? 500
-  const watch = new ChainWatcher({ pollMs }, { ...env, rpc, addresses, cursor: store })
+  const watch = new ChainWatcher({ pollMs }, { ...env, rpc, addresses, cursor: store.records })
   const client = new ChainClient({ rpc, addresses, followed: () => watch.followed })
   const rounds = new Rounds({ ...env, chain: client, watch })
   const claimant = walletOfKey(devnetKeyBytes(RECIPIENT)).address

@@ -92,7 +92,7 @@ async function world(t: TestContext): Promise<World> {
       ...{ maxFaceValue: 0n, autoAdjustPrice: false },
     },
     {
-      ...{ secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ secret, nonces: store, balances: store.sessions, prices: store.sessions, records: store },
       ...{ senders, rounds, activity, gas: chain, clock, dice, log: silentLog },
       priceBook: new PriceBook(() => Rational.one),
       winners: { adopt: () => {} },
@@ -158,7 +158,7 @@ async function world(t: TestContext): Promise<World> {
     chain,
     gateway,
     facts: async (sessionId) => ({
-      credit: await store.balance(gateway.address, sessionId),
+      credit: await store.sessions.balance(gateway.address, sessionId),
       winners: (await store.countTickets()).reduce((sum, { count }) => sum + count, 0),
     }),
     attempt: async () => {

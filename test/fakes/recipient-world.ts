@@ -55,7 +55,7 @@ export function recipientOn(
   const recipient = new TicketRecipient(
     { autoAdjustPrice: true, ...options },
     {
-      ...{ secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ secret, nonces: store, balances: store.sessions, prices: store.sessions, records: store },
       ...{ senders, rounds, activity, gas: chain, log: silentLog, events: eventsTo(), ...needs },
     },
   )

@@ -154,8 +154,8 @@ test(`none of ${MUTATIONS} changed payments is credited with more than was offer
   const signed = new Map<string, { worth: Rational; isCredited: boolean }>()
   const counts = { accepted: 0, refused: 0 }
   const state = async () => ({
-    balances: await Promise.all(SESSIONS.map((id) => store.balance(gateway.address, id))),
-    prices: await Promise.all(SESSIONS.map((id) => store.price(gateway.address, id))),
+    balances: await Promise.all(SESSIONS.map((id) => store.sessions.balance(gateway.address, id))),
+    prices: await Promise.all(SESSIONS.map((id) => store.sessions.price(gateway.address, id))),
   })
   const honest = (offer: Offer): Payment => {
     const payment = gateway.pay(offer, 1 + random(3))

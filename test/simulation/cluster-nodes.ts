@@ -182,7 +182,7 @@ export function startOrchestrator(
       autoAdjustPrice: true,
     },
     {
-      ...{ secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ secret, nonces: store, balances: store.sessions, prices: store.sessions, records: store },
       ...{ senders: float, rounds, activity, gas: chain, winners: outbox, clock, log },
       priceBook: new PriceBook(() => Rational.of(GWEI)),
       dice: seededDice(`seeds of ${node.name} ${options.life} ${seed}`),

@@ -73,7 +73,7 @@ export function accountsSuite(
       hold: holdRequest({ pixels: 2n }),
     })
     assert.deepEqual(short, { newWinners: [], hold: null })
-    assert.equal((await store.balance(ALICE, 'deadbeef')).toString(), '23/2', 'the payment is kept')
+    assert.equal((await store.sessions.balance(ALICE, 'deadbeef')).toString(), '23/2', 'the payment is kept')
   })
 
   claim(
@@ -87,7 +87,7 @@ export function accountsSuite(
       const second = await hold(other, { pixels: 10n })
       assert.ok(second.hold)
       await end(other, first.request, 15n)
-      assert.equal((await store.balance(ALICE, 'deadbeef')).toString(), '15')
+      assert.equal((await store.sessions.balance(ALICE, 'deadbeef')).toString(), '15')
       assert.equal((await hold(store, { pixels: 6n })).hold, null)
       await end(store, second.request, null)
       assert.ok((await hold(other, { pixels: 15n })).hold)
@@ -111,7 +111,7 @@ export function accountsSuite(
     assert.deepEqual(held.hold?.price, price, 'a session keeps its price')
     assert.equal((await hold(store, { pixels: 1n })).hold, null)
     await store.endSegment({ ...held.request, fee: price.mul(Rational.of(10n)) })
-    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(7n, 2n ** 256n - 1n))
+    assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.of(7n, 2n ** 256n - 1n))
   })
 
   claim('a segment declared to cost nothing needs a ticket’s worth', async (store) => {
@@ -130,7 +130,7 @@ export function accountsSuite(
     await credited(store, Rational.of(5n), 2, { sessionId: 'busy' })
     await credited(store, Rational.of(9n), 1, { sessionId: 'old', nowMs: NOW - 90_000 })
     assert.equal((await hold(store, { sessionId: 'new', pixels: 10n })).hold, null)
-    assert.equal((await store.balance(ALICE, 'new')).toString(), '9')
+    assert.equal((await store.sessions.balance(ALICE, 'new')).toString(), '9')
     assert.ok((await hold(store, { sessionId: 'new', pixels: 9n })).hold)
   })
 
@@ -148,7 +148,7 @@ export function accountsSuite(
 
   claim('debts lessen what a segment may cost beyond its fee, payments raise it', async (store) => {
     await credited(store, Rational.of(1_000n))
-    await store.debit(ALICE, 'owing', Rational.of(1_001n, 2n), NOW)
+    await store.sessions.debit(ALICE, 'owing', Rational.of(1_001n, 2n), NOW)
     const owing = await hold(store)
     assert.equal(owing.hold?.overrun, 64n * 8n - 500n)
     await end(store, owing.request, null)
@@ -178,7 +178,7 @@ export function accountsSuite(
       )
       await end(store, first.request, null)
       await end(other, second.request, 100n)
-      assert.equal((await store.balance(ALICE, 'deadbeef')).sign, 0)
+      assert.equal((await store.sessions.balance(ALICE, 'deadbeef')).sign, 0)
     },
   )
 

@@ -42,16 +42,16 @@ export function moneySuite(
 
   claim('rewards are kept by round, and what was called stays called', async (store, reopen) => {
     const called = { reward: 2n ** 70n, fee: 7n, txHash: '0xaa', atMs: WEDNESDAY } as const
-    await store.addReward({ round: 2n ** 40n, ...called })
-    await store.addMissedRewards({ first: 2n ** 40n - 1n, last: 2n ** 40n, atMs: WEDNESDAY })
+    await store.records.addReward({ round: 2n ** 40n, ...called })
+    await store.records.addMissedRewards({ first: 2n ** 40n - 1n, last: 2n ** 40n, atMs: WEDNESDAY })
     const missed = { reward: null, fee: null, txHash: null, atMs: WEDNESDAY }
     const all = [
       { round: 2n ** 40n, ...called },
       { round: 2n ** 40n - 1n, ...missed },
     ]
-    assert.deepEqual(await (await reopen()).lastRewards(10), all)
+    assert.deepEqual(await (await reopen()).records.lastRewards(10), all)
     const again = await reopen()
-    assert.deepEqual(await again.lastRewards(1), all.slice(0, 1))
+    assert.deepEqual(await again.records.lastRewards(1), all.slice(0, 1))
   })
 
   claim('money is counted by day, week and round, exactly, and survives reopening', async (store, reopen) => {

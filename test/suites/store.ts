@@ -91,8 +91,8 @@ export function storeSuite(
     const { used, revealed } = await again.noncesOf(winner.recipientRandHash)
     assert.deepEqual([...used].sort(), [1, 2, 4_294_967_295])
     assert.equal(revealed, false)
-    assert.deepEqual(await again.balance(ALICE, 'deadbeef'), credit)
-    assert.deepEqual(await again.price(ALICE, 'deadbeef'), Rational.of(101n, 100n))
+    assert.deepEqual(await again.sessions.balance(ALICE, 'deadbeef'), credit)
+    assert.deepEqual(await again.sessions.price(ALICE, 'deadbeef'), Rational.of(101n, 100n))
     const [stored, ...others] = (await Array.fromAsync(again.unfinishedTickets())).flat()
     assert.equal(others.length, 0)
     assert.deepEqual(stored, {
@@ -106,14 +106,14 @@ export function storeSuite(
   claim(
     'the pool of orchestrators survives reopening, but for addresses that nobody could call',
     async (store, reopen) => {
-      assert.equal(await store.loadPool(), null)
+      assert.equal(await store.records.loadPool(), null)
       const member = {
         ...{ address: ALICE, serviceUri: 'https://o.example:8935', stake: 2n ** 200n },
         ...{ activationRound: 3n, deactivationRound: 2n ** 256n - 1n },
       }
       const long = { ...member, address: BOB, serviceUri: `https://${'x'.repeat(2_000)}` }
-      await store.savePool({ readAtMs: NOW, members: [member, long] })
-      assert.deepEqual(await (await reopen()).loadPool(), { readAtMs: NOW, members: [member] })
+      await store.records.savePool({ readAtMs: NOW, members: [member, long] })
+      assert.deepEqual(await (await reopen()).records.loadPool(), { readAtMs: NOW, members: [member] })
     },
   )
 
@@ -124,7 +124,7 @@ export function storeSuite(
     )
     assert.equal(refused, null)
     assert.deepEqual([...(await store.noncesOf(new Uint8Array(32).fill(1))).used], [1])
-    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(5n))
+    assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.of(5n))
     assert.deepEqual(await Array.fromAsync(store.unfinishedTickets()), [])
   })
 
@@ -135,7 +135,7 @@ export function storeSuite(
       ),
     )
     assert.equal(answers.filter((answer) => answer !== null).length, 1)
-    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.one)
+    assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.one)
   })
 
   claim('concurrent credits and debits are all counted', async (store) => {
@@ -144,10 +144,13 @@ export function storeSuite(
       Array.from({ length: 60 }, (_, i) =>
         i % 2 === 0
           ? store.recordPayment(paymentRecord({ nonces: [i], credit: third }))
-          : store.debit(ALICE, 'deadbeef', Rational.of(1n, 7n), NOW),
+          : store.sessions.debit(ALICE, 'deadbeef', Rational.of(1n, 7n), NOW),
       ),
     )
-    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(10n).sub(Rational.of(30n, 7n)))
+    assert.deepEqual(
+      await store.sessions.balance(ALICE, 'deadbeef'),
+      Rational.of(10n).sub(Rational.of(30n, 7n)),
+    )
   })
 
   claim('a failed write does not undo those committed with it', async (store) => {
@@ -158,17 +161,17 @@ export function storeSuite(
       store.recordPayment(paymentRecord({ nonces: [2], credit: Rational.one })),
     ])
     assert.deepEqual([first?.status, failed?.status, last?.status], ['fulfilled', 'rejected', 'fulfilled'])
-    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(2n))
+    assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.of(2n))
   })
 
   claim('a session keeps its first price', async (store) => {
-    assert.deepEqual(await store.fixPrice(ALICE, 'one', Rational.of(5n), NOW), Rational.of(5n))
-    assert.deepEqual(await store.fixPrice(ALICE, 'one', Rational.of(6n), NOW), Rational.of(5n))
+    assert.deepEqual(await store.sessions.fixPrice(ALICE, 'one', Rational.of(5n), NOW), Rational.of(5n))
+    assert.deepEqual(await store.sessions.fixPrice(ALICE, 'one', Rational.of(6n), NOW), Rational.of(5n))
     const answer = await store.recordPayment(paymentRecord({ sessionId: 'one', price: Rational.of(7n) }))
     assert.deepEqual(answer, { newWinners: [] })
-    assert.deepEqual(await store.price(ALICE, 'one'), Rational.of(5n))
-    assert.equal(await store.price(ALICE, 'two'), null)
-    assert.equal(await store.price(BOB, 'one'), null)
+    assert.deepEqual(await store.sessions.price(ALICE, 'one'), Rational.of(5n))
+    assert.equal(await store.sessions.price(ALICE, 'two'), null)
+    assert.equal(await store.sessions.price(BOB, 'one'), null)
   })
 
   claim('credit of idle sessions goes to the sender’s next one once its debts are settled', async (store) => {
@@ -178,7 +181,7 @@ export function storeSuite(
     await store.recordPayment(
       paymentRecord({ sessionId: 'old', nonces: [1], credit: Rational.of(10n), nowMs: NOW - 90_000 }),
     )
-    await store.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
+    await store.sessions.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
     await store.recordPayment(
       paymentRecord({
         sender: BOB,
@@ -190,24 +193,28 @@ export function storeSuite(
     )
     await store.recordPayment(paymentRecord({ sessionId: 'new', nonces: [4], credit: Rational.of(100n) }))
     const balances = await Promise.all(
-      ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.balance(ALICE, id)).toString()),
+      ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.sessions.balance(ALICE, id)).toString()),
     )
     assert.deepEqual(balances, ['0', '20', '0', '107'])
-    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(127n))
-    assert.deepEqual(await store.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
+    assert.deepEqual(await store.sessions.carryOver(ALICE, 'new', NOW, NOW), Rational.of(127n))
+    assert.deepEqual(await store.sessions.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
     await store.recordPayment(paymentRecord({ sessionId: 'later', nonces: [5], idleSinceMs: NOW }))
-    assert.deepEqual(await store.balance(ALICE, 'later'), Rational.of(127n), 'it was not made before')
-    assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
+    assert.deepEqual(
+      await store.sessions.balance(ALICE, 'later'),
+      Rational.of(127n),
+      'it was not made before',
+    )
+    assert.deepEqual(await store.sessions.balance(BOB, 'other'), Rational.of(40n))
   })
 
   claim(
     'a sender owes the sum of its negative balances less the credit in its idle sessions',
     async (store) => {
-      const owed = async () => (await store.owed(ALICE, NOW - 60_000)).toString()
+      const owed = async () => (await store.sessions.owed(ALICE, NOW - 60_000)).toString()
       assert.equal(await owed(), '0')
-      await store.debit(ALICE, 'busy', Rational.of(7n, 2n), NOW)
-      await store.debit(ALICE, 'idle', Rational.of(10n), NOW - 90_000)
-      await store.debit(BOB, 'other', Rational.of(100n), NOW)
+      await store.sessions.debit(ALICE, 'busy', Rational.of(7n, 2n), NOW)
+      await store.sessions.debit(ALICE, 'idle', Rational.of(10n), NOW - 90_000)
+      await store.sessions.debit(BOB, 'other', Rational.of(100n), NOW)
       assert.equal(await owed(), '13', 'fractions are the sender’s')
       await store.recordPayment(paymentRecord({ sessionId: 'paying', nonces: [1], credit: Rational.of(6n) }))
       assert.equal(await owed(), '13', 'credit in use settles no debt')
@@ -215,12 +222,12 @@ export function storeSuite(
         paymentRecord({ sessionId: 'left', nonces: [2], credit: Rational.of(6n), nowMs: NOW - 90_000 }),
       )
       assert.equal(await owed(), '7')
-      assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.zero)
+      assert.deepEqual(await store.sessions.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.zero)
       assert.equal(await owed(), '7', 'while debts are larger nothing is carried over')
       await store.recordPayment(
         paymentRecord({ sessionId: 'left', nonces: [3], credit: Rational.of(9n), nowMs: NOW - 90_000 }),
       )
-      assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.of(5n))
+      assert.deepEqual(await store.sessions.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.of(5n))
       assert.equal(await owed(), '3', 'the session in use still owes')
     },
   )
@@ -229,21 +236,21 @@ export function storeSuite(
     await store.recordPayment(
       paymentRecord({ sessionId: 'a', nonces: [1], credit: Rational.of(21n, 2n), nowMs: NOW - 90_000 }),
     )
-    await store.debit(ALICE, 'b', Rational.of(3n), NOW - 90_000)
-    await store.debit(ALICE, 'c', Rational.of(4n), NOW)
-    await store.forgetSessions(NOW - 60_000)
-    assert.deepEqual(await store.price(ALICE, 'a'), null)
-    assert.deepEqual(await store.balance(ALICE, 'b'), Rational.zero)
-    assert.deepEqual(await store.balance(ALICE, 'c'), Rational.of(-4n))
+    await store.sessions.debit(ALICE, 'b', Rational.of(3n), NOW - 90_000)
+    await store.sessions.debit(ALICE, 'c', Rational.of(4n), NOW)
+    await store.sessions.forgetSessions(NOW - 60_000)
+    assert.deepEqual(await store.sessions.price(ALICE, 'a'), null)
+    assert.deepEqual(await store.sessions.balance(ALICE, 'b'), Rational.zero)
+    assert.deepEqual(await store.sessions.balance(ALICE, 'c'), Rational.of(-4n))
     await store.recordPayment(paymentRecord({ sessionId: 'd', nonces: [2], credit: Rational.one }))
-    assert.deepEqual(await store.balance(ALICE, 'd'), Rational.of(12n))
+    assert.deepEqual(await store.sessions.balance(ALICE, 'd'), Rational.of(12n))
   })
 
   claim('all idle sessions are deleted, however many there are', async (store) => {
     const ids = Array.from({ length: 1_201 }, (_, i) => `session ${i}`)
-    await Promise.all(ids.map((id) => store.debit(ALICE, id, Rational.one, NOW - 90_000)))
-    await store.forgetSessions(NOW - 60_000)
-    const left = await Promise.all(ids.map((id) => store.balance(ALICE, id)))
+    await Promise.all(ids.map((id) => store.sessions.debit(ALICE, id, Rational.one, NOW - 90_000)))
+    await store.sessions.forgetSessions(NOW - 60_000)
+    const left = await Promise.all(ids.map((id) => store.sessions.balance(ALICE, id)))
     assert.ok(left.every((amount) => amount.sign === 0))
   })
 
@@ -422,11 +429,11 @@ export function storeSuite(
   })
 
   claim('the cursor is kept', async (store, reopen) => {
-    assert.equal(await store.loadCursor(), null)
-    await store.saveCursor('{"block":"1"}')
-    await store.saveCursor('{"block":"2"}')
+    assert.equal(await store.records.loadCursor(), null)
+    await store.records.saveCursor('{"block":"1"}')
+    await store.records.saveCursor('{"block":"2"}')
     const again = await reopen()
-    assert.equal(await again.loadCursor(), '{"block":"2"}')
+    assert.equal(await again.records.loadCursor(), '{"block":"2"}')
   })
 
   if (!shared) return
@@ -453,7 +460,7 @@ export function storeSuite(
         ),
       )
       assert.equal(answers.filter((answer) => answer !== null).length, 40)
-      const balances = await Promise.all([0, 1, 2, 3].map((i) => stores[0]!.balance(ALICE, `s${i}`)))
+      const balances = await Promise.all([0, 1, 2, 3].map((i) => stores[0]!.sessions.balance(ALICE, `s${i}`)))
       assert.deepEqual(
         balances.reduce((sum, amount) => sum.add(amount), Rational.zero),
         Rational.of(40n),

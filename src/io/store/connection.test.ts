@@ -78,7 +78,7 @@ test('connections carry no state: a pooler may give every transaction another on
   const store = new Store({ location })
   await store.open()
   await store.recordPayment(paymentRecord({ nonces: [1] }))
-  await store.saveCursor('{}')
+  await store.records.saveCursor('{}')
   await store.secrets('ticket')
   const { database } = store
   const { sql } = await import('kysely')

@@ -42,7 +42,7 @@ async function filled(place: Location): Promise<Store> {
   const store = new Store(place, { dice: seededDice('copy') })
   await store.open()
   await store.bindChain(42161n)
-  await store.saveCursor('{"number":"7"}')
+  await store.records.saveCursor('{"number":"7"}')
   store.hear({ kind: 'round-begun', round: 12n })
   await store.secrets('ticket')
   await store.rotateSecret('ticket', 0, NOW)
@@ -58,7 +58,7 @@ async function filled(place: Location): Promise<Store> {
     const recipientRandHash = new Uint8Array(32).fill(1 + from / PER_RAND)
     assert.ok(await store.recordPayment(paymentRecord({ ...some, credit, recipientRandHash })))
   }
-  await store.debit(SENDER, 'other', Rational.of(10n, 3n), NOW)
+  await store.sessions.debit(SENDER, 'other', Rational.of(10n, 3n), NOW)
   const redemption = { txHash: TX, block: 2n ** 40n, paid: 10n ** 20n, fee: 3n, kind: 'redeemed' } as const
   await store.saveTicketState(ticketHash(winners[3]!), redemption, NOW)
   await store.reveal(new Uint8Array(32).fill(9), 140n)
@@ -74,9 +74,9 @@ async function contentOf(store: Store) {
     nonces: await store.noncesOf(new Uint8Array(32).fill(1)),
     revealed: (await store.noncesOf(new Uint8Array(32).fill(9))).revealed,
     balances: [
-      `${await store.balance(SENDER, 'deadbeef')}`,
-      `${await store.balance(SENDER, 'other')}`,
-      `${await store.price(SENDER, 'deadbeef')}`,
+      `${await store.sessions.balance(SENDER, 'deadbeef')}`,
+      `${await store.sessions.balance(SENDER, 'other')}`,
+      `${await store.sessions.price(SENDER, 'deadbeef')}`,
     ],
     money: await store.money(NOW),
     counts: await store.countTickets(),
@@ -118,7 +118,7 @@ test('a store moves to PostgreSQL and back with every row, but without how far i
     await copy.open()
     copy.hear({ kind: 'round-begun', round: 12n })
     assert.deepEqual(await contentOf(copy), before)
-    assert.equal(await copy.loadCursor(), null)
+    assert.equal(await copy.records.loadCursor(), null)
     await assert.rejects(copy.bindChain(1n), { code: 'wrong-chain' })
     await copy.close()
   }

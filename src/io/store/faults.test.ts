@@ -77,7 +77,7 @@ test('a connection cut at any statement loses nothing and does nothing twice', a
       winners += 2
       isOver = link.pieces < piece
       if (!isOver) cuts++
-      const balance = await direct.balance(ALICE, 'deadbeef')
+      const balance = await direct.sessions.balance(ALICE, 'deadbeef')
       assert.deepEqual(balance, Rational.of(7n * BigInt(nonce)), `cut ${when} piece ${piece}`)
     }
   }
@@ -116,7 +116,7 @@ test('serialisation failures and deadlocks are tried again, and nothing is done 
   )
   for (let nonce = 1; nonce <= 10; nonce++) await bounded(segment(store, nonce))
   assert.equal((await bounded(store.addTickets([wonTicket(1_000)], 0))).length, 1)
-  assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(70n))
+  assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.of(70n))
   const [counted] = await store.countTickets()
   assert.equal(counted?.count, 11)
 })
@@ -125,7 +125,7 @@ test('a slow database makes answers slow and nothing else', async (t) => {
   const { link, store } = await linked(t)
   link.slow(200)
   await bounded(segment(store, 1))
-  await bounded(store.saveCursor('{}'))
+  await bounded(store.records.saveCursor('{}'))
   assert.equal(store.fault, null)
 })
 
@@ -137,7 +137,7 @@ test('while the database is silent every call fails in time; what it did is foun
     Promise.allSettled([
       store.recordPayment(paymentRecord({ nonces: [2], credit: Rational.of(10n) })),
       store.recordPayment(paymentRecord({ nonces: [3], credit: Rational.of(10n), sessionId: 'two' })),
-      store.saveCursor('{"block":"1"}'),
+      store.records.saveCursor('{"block":"1"}'),
     ]),
   )
   for (const answer of asked) {
@@ -148,7 +148,7 @@ test('while the database is silent every call fails in time; what it did is foun
   link.restore()
   await eventually(async () => {
     await segment(store, 4)
-    await store.saveCursor('{"block":"2"}')
+    await store.records.saveCursor('{"block":"2"}')
     return true
   })
   assert.equal(store.fault, null)
@@ -159,8 +159,8 @@ test('while the database is silent every call fails in time; what it did is foun
   ] as const) {
     await store.recordPayment(paymentRecord({ nonces: [nonce], credit: Rational.of(10n), sessionId }))
   }
-  assert.deepEqual(await direct.balance(ALICE, 'deadbeef'), Rational.of(24n))
-  assert.deepEqual(await direct.balance(ALICE, 'two'), Rational.of(10n))
+  assert.deepEqual(await direct.sessions.balance(ALICE, 'deadbeef'), Rational.of(24n))
+  assert.deepEqual(await direct.sessions.balance(ALICE, 'two'), Rational.of(10n))
 })
 
 test('a restart of the database is survived without one of the node', async (t) => {
@@ -180,7 +180,7 @@ test('a restart of the database is survived without one of the node', async (t) 
     assert.equal(store.fault, null)
   }
   assert.deepEqual(
-    await direct.balance(ALICE, 'deadbeef'),
+    await direct.sessions.balance(ALICE, 'deadbeef'),
     Rational.of(21n),
     'no acknowledged payment is lost',
   )

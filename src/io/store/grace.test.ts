@@ -195,7 +195,7 @@ test('a session that the node does not know, a used nonce, and work beyond the l
     node.begin([4]),
     refused(/: until it is back, this sender has had the work that -storeGraceValue allows$/),
   )
-  await assert.rejects(node.store.owed(BOB, NOW), { code: 'store-unavailable' })
+  await assert.rejects(node.store.sessions.owed(BOB, NOW), { code: 'store-unavailable' })
   node.link.restore()
   await back(node)
   assert.ok(isTaken((await node.begin([4])).started))

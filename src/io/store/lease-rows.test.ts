@@ -273,8 +273,8 @@ test('one node of a cluster tells what concerns all of it; another takes over an
         ...{ clock, log: silentLog, look: async () => facts },
         send: async (_, { alerts: all, node }) => void told.push(...all.map(({ code }) => `${node} ${code}`)),
         records: {
-          load: (of) => store.loadAlerts(of),
-          save: (of, kept) => store.saveAlerts(of, kept),
+          load: (of) => store.records.loadAlerts(of),
+          save: (of, kept) => store.records.saveAlerts(of, kept),
         },
         leave: () => leases.release('alerts', name),
         leads: async () => (await leases.take(wish(name, { lease: 'alerts' }), 60_000))?.instance === name,
@@ -296,7 +296,7 @@ test('one node of a cluster tells what concerns all of it; another takes over an
   await pass(150_000)
   assert.equal(told.length, 1)
   const teller = told[0]![0] as 'a' | 'b'
-  const kept = await nodes[teller].store.loadAlerts('cluster')
+  const kept = await nodes[teller].store.records.loadAlerts('cluster')
   assert.deepEqual(
     kept.map(({ code, told: to }) => [code, to]),
     [['node-lost', { t: 'firing' }]],

@@ -15,9 +15,8 @@ import type {
 } from '../../services/orchestrator/payment-records.ts'
 
 /** What a store that no other process uses does for the accounts of segments. */
-export interface LocalAccountsNeeds
-  extends Pick<Balances, 'balance' | 'carryOver' | 'debit' | 'owed'>,
-    Pick<SessionPrices, 'price'> {
+export interface LocalAccountsNeeds {
+  readonly sessions: Pick<Balances, 'balance' | 'carryOver' | 'debit' | 'owed'> & Pick<SessionPrices, 'price'>
   /** Null when a nonce was used, its number is revealed, or it has too many nonces. */
   record(payment: PaymentRecord): Promise<Pick<SegmentStarted, 'newWinners'> | null>
 }
@@ -59,7 +58,7 @@ export class LocalAccounts {
     const { fee, holder, nowMs, sender, sessionId } = end
     return this.#turns.take(turnOf(end), async () => {
       try {
-        if (fee) await this.#needs.debit(sender, sessionId, fee, nowMs)
+        if (fee) await this.#needs.sessions.debit(sender, sessionId, fee, nowMs)
       } finally {
         this.#free(sender, holder)
       }
@@ -68,18 +67,18 @@ export class LocalAccounts {
 
   async #setAside(request: HoldRequest): Promise<Hold | null> {
     const { holder, idleSinceMs, nowMs, segment, sender, sessionId, ticketEv } = request
-    const price = (await this.#needs.price(sender, sessionId)) ?? request.price
+    const price = (await this.#needs.sessions.price(sender, sessionId)) ?? request.price
     if (price.sign <= 0) return { price, overrun: 0n }
     const fee = price.mul(Rational.of(request.pixels))
     // Work with an estimate of 0 is done only for a sender that has paid something.
     const needed = fee.sign > 0 ? fee : Rational.of(ticketEv)
-    let balance = await this.#needs.balance(sender, sessionId)
+    let balance = await this.#needs.sessions.balance(sender, sessionId)
     if (balance.sub(this.#heldIn(sender, sessionId)).cmp(needed) < 0) {
-      balance = await this.#needs.carryOver(sender, sessionId, idleSinceMs, nowMs)
+      balance = await this.#needs.sessions.carryOver(sender, sessionId, idleSinceMs, nowMs)
     }
     const standing = {
       ...{ ticketEv, paid: request.paid },
-      owed: await this.#needs.owed(sender, idleSinceMs),
+      owed: await this.#needs.sessions.owed(sender, idleSinceMs),
     }
     // From here on nothing waits: segments of other sessions share what the sender may owe.
     const missing = needed.sub(balance.sub(this.#heldIn(sender, sessionId)))

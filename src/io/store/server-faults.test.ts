@@ -128,8 +128,8 @@ test('a server frozen for longer than a payment waits refuses in time, loses not
   assert.equal((await store.noncesOf(new Uint8Array(32).fill(1))).used.size, 9)
   assert.equal(await wonIn(store), 9)
   // Payments of 1, 3, 4 and 8 less the fee of 1; those that were refused were charged nothing.
-  assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(37n))
-  assert.deepEqual(await store.balance(ALICE, 'known'), Rational.of(35n))
+  assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.of(37n))
+  assert.deepEqual(await store.sessions.balance(ALICE, 'known'), Rational.of(35n))
 })
 
 test('a full disk of the database refuses payments in time, and is used again once there is room', async (t) => {
@@ -226,7 +226,7 @@ test('a server without a free connection refuses in time, and is used again once
   await segment(store, 3)
   assert.equal(store.fault, null)
   assert.equal(await wonIn(store), 3)
-  assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(24n))
+  assert.deepEqual(await store.sessions.balance(ALICE, 'deadbeef'), Rational.of(24n))
 })
 
 test('statements that take 200 ms make answers slow and nothing else; one longer than an attempt counts once', async (t) => {
@@ -256,7 +256,9 @@ test('statements that take 200 ms make answers slow and nothing else; one longer
   await segment(one, 19, 'b')
   await segment(patient, 20, 'known')
   assert.equal(await wonIn(one), 21)
-  const balances = await Promise.all([...sessions, 'known'].map((session) => two.balance(ALICE, session)))
+  const balances = await Promise.all(
+    [...sessions, 'known'].map((session) => two.sessions.balance(ALICE, session)),
+  )
   assert.deepEqual(
     balances.map((balance) => balance.toString()),
     [35, 35, 28, 28, 21].map(String),

@@ -63,7 +63,7 @@ test('what eight processes pay, hold, charge and spend of the same sessions adds
       each.sender === sender && each.sessionId === sessionId
     const credit = sum(paid.filter(own).map((each) => each.credit))
     const fees = sum(charged.filter(own).map(({ fee }) => fee))
-    const balance = await store.balance(sender, sessionId)
+    const balance = await store.sessions.balance(sender, sessionId)
     assert.deepEqual(balance, credit.sub(fees), `${sender} ${sessionId}`)
     const held = sum(left.filter(own).map(({ fee }) => fee))
     assert.ok(balance.cmp(held) >= 0, 'no fee was set aside that the balance did not cover')
@@ -103,7 +103,7 @@ test('fees that a crashed node left set aside are removed once their time is ove
     assert.ok(hold)
   }
   await new Promise((resolve) => setTimeout(resolve, 20))
-  await store.forgetSessions(0)
+  await store.sessions.forgetSessions(0)
   assert.equal((await rowsOf(location, 'select holder from livepeer.holds')).length, 1)
   await store.close()
 })

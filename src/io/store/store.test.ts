@@ -174,7 +174,10 @@ test('SQLite: a database of the first version is brought up to date when it is o
 
 test('SQLite: calls to a closed store fail at once, and running ones finish', async () => {
   const store = new Store({ location: newFile() })
-  await assert.rejects(store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', ''), /is not open/)
+  await assert.rejects(
+    store.sessions.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', ''),
+    /is not open/,
+  )
   await store.open()
   const writing = store.recordPayment(
     paymentRecord({ nonces: [1], credit: Rational.one, winners: [wonTicket(1)] }),
@@ -187,11 +190,11 @@ test('SQLite: a debit that may wait is written with the next payment, or when th
   const alice = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
   const store = new Store({ location: newFile(), debitPatienceMs: 3_600_000 })
   await store.open()
-  const first = store.debit(alice, 'deadbeef', Rational.of(2n), 0)
+  const first = store.sessions.debit(alice, 'deadbeef', Rational.of(2n), 0)
   await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(5n) }))
   assert.deepEqual(await first, Rational.of(-2n), 'it came first')
-  assert.deepEqual(await store.balance(alice, 'deadbeef'), Rational.of(3n))
-  const last = store.debit(alice, 'deadbeef', Rational.of(7n), 0)
+  assert.deepEqual(await store.sessions.balance(alice, 'deadbeef'), Rational.of(3n))
+  const last = store.sessions.debit(alice, 'deadbeef', Rational.of(7n), 0)
   await store.close()
   assert.deepEqual(await last, Rational.of(-4n))
 })
@@ -212,7 +215,7 @@ test('SQLite: acknowledged payments survive kill -9, and payments are never stor
   const tickets = new Set(
     (await Array.fromAsync(store.unfinishedTickets())).flat().map(({ ticket }) => ticket.senderNonce),
   )
-  const balance = await store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', 'deadbeef')
+  const balance = await store.sessions.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', 'deadbeef')
   const [counted] = await store.countTickets()
   const { ever } = await store.money(0)
   await store.close()
@@ -301,8 +304,8 @@ test('SQLite: on a full disk every write fails with that reason, none is stored 
 test('SQLite: a database in memory writes no file', async () => {
   const store = new Store({ location: IN_MEMORY, sqliteSync: 'thread' })
   await store.open()
-  await store.saveCursor('{}')
-  assert.equal(await store.loadCursor(), '{}')
+  await store.records.saveCursor('{}')
+  assert.equal(await store.records.loadCursor(), '{}')
   await store.close()
   assert.equal(existsSync(IN_MEMORY), false)
 })

@@ -3,7 +3,7 @@ import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import type { Fence } from '../../domain/lease.ts'
 import { type Booking, dayOf } from '../../domain/money.ts'
-import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
+import type { WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
@@ -11,14 +11,8 @@ import { settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
-import { maskUrl } from '../../lib/mask-url.ts'
-import { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { KeptAlert } from '../../services/alerts/alert-log.ts'
-import type { AlertKeeping } from '../../services/alerts/alerts.ts'
-import type { KeptPool } from '../../services/gateway/orchestrator-source.ts'
 import type {
-  Balances,
   PaymentRecord,
   PaymentRecords,
   SecretPurpose,
@@ -27,64 +21,36 @@ import type {
   SegmentEnd,
   SegmentStart,
   SegmentStarted,
-  SessionPrices,
   StoredTicket,
   TicketCount,
   TicketRecords,
   TicketRemark,
 } from '../../services/orchestrator/payment-records.ts'
 import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
-import { alertsInText } from './alert-rows.ts'
 import { CommitQueue } from './commit-queue.ts'
-import {
-  addControlChange,
-  type ControlChangeRecord,
-  controlChanges,
-  controlSettings,
-  writeControlSetting,
-} from './control-rows.ts'
 import { type Database, StoreError } from './database.ts'
 import { type JournaledGrace, openGrace } from './grace-setup.ts'
-import { claimBatch, deleteOldHolds } from './hold-rows.ts'
-import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
+import { claimBatch } from './hold-rows.ts'
+import { storeFirstValue } from './kv-rows.ts'
 import { checkFence } from './lease-rows.ts'
-import { LocalAccounts, type LocalAccountsNeeds } from './local-accounts.ts'
+import { LocalAccounts } from './local-accounts.ts'
 import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './money-rows.ts'
+import { NodeRecords } from './node-records.ts'
 import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
-import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
+import { type Location, openDatabase } from './open.ts'
 import { writePayment } from './payment-writes.ts'
-import { poolInText, textOfPool } from './pool-rows.ts'
 import { isServersFault } from './postgres.ts'
-import { addMissedRewards, addReward, lastRewards, type RewardRecord } from './reward-rows.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
-import {
-  forgetIdleSessions,
-  lockSession,
-  owedBy,
-  sessionIn,
-  setSession,
-  takeLeftovers,
-} from './session-rows.ts'
+import { SessionRecords } from './session-records.ts'
 import { SharedAccounts } from './shared-accounts.ts'
+import type { Note, StoreAccess } from './store-access.ts'
+import { bindToChain, bindToCluster, type ClusterIdentity, wordsOf } from './store-binding.ts'
 import type { Tables } from './tables.ts'
 import { openAmong, openTicketFacts, unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { ticketOfRow } from './ticket-row.ts'
 import { readTotals } from './ticket-totals.ts'
 import { addWinners, changeTicket, type TicketWrite } from './ticket-writes.ts'
-import { minedSince, transactionOfRow, writeTransaction } from './transaction-row.ts'
-
-const MAX_KNOWN_PRICES = 10_000
-const POOL_KEY = 'orchestrator-pool'
-
-/** What all nodes of a cluster have in common; a word of its own where the node is offchain. */
-export interface ClusterIdentity {
-  /** Address of the Controller contract. */
-  readonly controller: string
-  /** Address that tickets pay: the orchestrator on chain. */
-  readonly recipient: string
-}
-
-const CLUSTER_FLAGS = { controller: '-ethController', orchestrator: '-ethOrchAddr' } as const
+import { minedSince, openOf, writeTransaction } from './transaction-row.ts'
 
 export interface StoreOptions extends Location {
   /** How long a debit may wait to share a commit with another write, in ms; absent: it does not wait. */
@@ -105,7 +71,6 @@ export interface StoreNeeds {
 }
 
 type Row = Parameters<typeof ticketOfRow>[0]
-type Note = (booked: BookedMoney) => void
 
 interface Opened {
   readonly database: Database
@@ -120,25 +85,17 @@ const HOT_ROWS = '+payments'
 /**
  * The node's database: SQLite, or PostgreSQL if several processes share it. A method that resolves has written to disk.
  */
-export class Store
-  implements
-    Service,
-    Secrets,
-    SeenNonces,
-    Balances,
-    SessionPrices,
-    PaymentRecords,
-    TicketRecords,
-    OpenTicketRecords
-{
+export class Store implements Service, Secrets, SeenNonces, PaymentRecords, TicketRecords, OpenTicketRecords {
   readonly name = 'store'
+  /** Credit and price of each session. */
+  readonly sessions: SessionRecords
+  /** What is kept beside payments and tickets. */
+  readonly records: NodeRecords
   readonly #options: StoreOptions
   readonly #dice: Dice
   readonly #causes: Causes
   readonly #log: Log
   readonly #monotonic: () => number
-  /** A session keeps its first price, which need not be read again for every segment. */
-  readonly #prices = new Map<string, PricePerPixel>()
   #open: Opened | null = null
   /** The last initialised round, in which money is counted; null while it is not known. */
   #round: bigint | null = null
@@ -149,6 +106,13 @@ export class Store
     this.#dice = needs.dice
     this.#log = needs.log ?? silentLog
     this.#monotonic = needs.monotonic ?? (() => performance.now())
+    const access: StoreAccess = {
+      database: () => this.#opened.database,
+      node: this.#node,
+      write: (...of) => this.#write(...of),
+    }
+    this.sessions = new SessionRecords({ ...access, shared: () => this.#shared }, options.debitPatienceMs)
+    this.records = new NodeRecords(access)
   }
 
   async start(scope: Scope): Promise<void> {
@@ -190,7 +154,8 @@ export class Store
   ): Promise<{ accounts: Opened['accounts']; recover(): Promise<void> }> {
     const { call, schema } = database
     if (!call || schema === null) {
-      return { accounts: new LocalAccounts(this.#localNeeds), recover: async () => {} }
+      const record = (payment: PaymentRecord) => this.#recordAlone(payment)
+      return { accounts: new LocalAccounts({ sessions: this.sessions, record }), recover: async () => {} }
     }
     const { grace, records } = await openGrace(this.#options.grace ?? null, {
       ...{ causes: this.#causes, log: this.#log, monotonic: this.#monotonic },
@@ -208,24 +173,15 @@ export class Store
     return { accounts, recover: () => accounts.recover(records) }
   }
 
-  get #localNeeds(): LocalAccountsNeeds {
-    return {
-      balance: (...of) => this.balance(...of),
-      carryOver: (...of) => this.carryOver(...of),
-      debit: (...of) => this.#debit(...of),
-      owed: (...of) => this.owed(...of),
-      price: (...of) => this.price(...of),
-      record: async (payment) => {
-        const conflict = new Error('a nonce was used meanwhile')
-        try {
-          return await this.#write((tx, shared, note) =>
-            writePayment(this.#ticketWrite(tx, shared, note, payment.nowMs), payment, conflict),
-          )
-        } catch (error) {
-          if (error === conflict) return null
-          throw error
-        }
-      },
+  async #recordAlone(payment: PaymentRecord): Promise<{ newWinners: readonly WinningTicket[] } | null> {
+    const conflict = new Error('a nonce was used meanwhile')
+    try {
+      return await this.#write((tx, shared, note) =>
+        writePayment(this.#ticketWrite(tx, shared, note, payment.nowMs), payment, conflict),
+      )
+    } catch (error) {
+      if (error === conflict) return null
+      throw error
     }
   }
 
@@ -257,11 +213,6 @@ export class Store
     return accounts instanceof SharedAccounts ? accounts : null
   }
 
-  /** Throws at once, rather than after a long wait, what a read would end with. */
-  #refuseAway(): void {
-    if (this.#isAway) throw new StoreError('store-unavailable', this.#shared!.fault ?? 'the database is away')
-  }
-
   /** Why writes fail at the moment, as a sentence; null if they succeed. */
   get fault(): string | null {
     return this.#open?.accounts.fault ?? this.#open?.commits.fault ?? null
@@ -272,6 +223,16 @@ export class Store
     return this.#opened.database
   }
 
+  /** Binds the store to one chain, 0 meaning none. Throws StoreError `wrong-chain` if it is bound to another. */
+  bindChain(chainId: bigint): Promise<void> {
+    return this.#write((tx) => bindToChain(tx, this.#options, chainId))
+  }
+
+  /** Binds a shared store to the cluster that uses it. Throws StoreError `wrong-cluster` if it is bound to another. */
+  bindCluster(cluster: ClusterIdentity): Promise<void> {
+    return this.#write((tx) => bindToCluster(tx, this.#options, cluster))
+  }
+
   /** Finishes running writes and closes. */
   async close(): Promise<void> {
     const open = this.#open
@@ -279,104 +240,6 @@ export class Store
     await open?.accounts.close()
     await open?.commits.idle()
     await open?.database.close()
-  }
-
-  /** Binds the store to one chain, 0 meaning none. Throws StoreError `wrong-chain` if it is bound to another. */
-  async bindChain(chainId: bigint): Promise<void> {
-    const bound = await this.#write((tx) => storeFirstValue(tx, 'chain-id', chainId.toString()))
-    if (bound !== chainId.toString()) {
-      const { change, where } = this.#place
-      throw new StoreError(
-        'wrong-chain',
-        `expecting chainID of ${bound}, but got ${chainId}: the data in ${where} belongs to another chain: ${change}`,
-      )
-    }
-  }
-
-  /**
-   * Binds a shared store to the cluster that uses it: the contracts and the orchestrator that its nodes work for. Throws
-   * StoreError `wrong-cluster` if it is bound to others.
-   */
-  async bindCluster(cluster: ClusterIdentity): Promise<void> {
-    const own = { controller: cluster.controller, orchestrator: cluster.recipient }
-    for (const [name, value] of Object.entries(own)) {
-      const bound = await this.#write((tx) => storeFirstValue(tx, name, value))
-      if (bound === value) continue
-      const { change, where } = this.#place
-      throw new StoreError(
-        'wrong-cluster',
-        `${where} belongs to a cluster with the ${name} ${bound}, and this node's is ${value}: ${change}, or correct ${CLUSTER_FLAGS[name as keyof typeof own]}`,
-      )
-    }
-  }
-
-  /** The JSON last given to `saveCursor`, or null. */
-  async loadCursor(): Promise<string | null> {
-    return storedValue(this.#db, this.#cursorKey)
-  }
-
-  /** Stores the chain cursor. */
-  async saveCursor(json: string): Promise<void> {
-    await this.#write((tx) => storeValue(tx, this.#cursorKey, json))
-  }
-
-  /** The pool of orchestrators last given to `savePool`, or null. */
-  async loadPool(): Promise<KeptPool | null> {
-    return poolInText(await storedValue(this.#db, POOL_KEY))
-  }
-
-  /** Stores the pool of orchestrators as it was read. */
-  async savePool(pool: KeptPool): Promise<void> {
-    await this.#write((tx) => storeValue(tx, POOL_KEY, textOfPool(pool)))
-  }
-
-  /** Which alerts this node, or its cluster, has told: those last given to `saveAlerts`. */
-  async loadAlerts(of: AlertKeeping): Promise<readonly KeptAlert[]> {
-    return alertsInText(await storedValue(this.#db, this.#alertsKey(of)))
-  }
-
-  /** Stores which alerts have been told. */
-  async saveAlerts(of: AlertKeeping, alerts: readonly KeptAlert[]): Promise<void> {
-    await this.#write((tx) => storeValue(tx, this.#alertsKey(of), JSON.stringify(alerts)))
-  }
-
-  #alertsKey(of: AlertKeeping): string {
-    return of === 'own' ? `alerts/${this.#node}` : 'cluster-alerts'
-  }
-
-  /** What an operator set at run time and made to outlast a restart, by name. */
-  async controlSettings(): Promise<ReadonlyMap<string, string>> {
-    return controlSettings(this.#db, this.#node)
-  }
-
-  /** Keeps such a setting; null forgets it. */
-  async keepControlSetting(name: string, value: string | null, nowMs: number): Promise<void> {
-    await this.#write((tx) => writeControlSetting(tx, this.#node, { name, value, nowMs }))
-  }
-
-  /** Appends to the record of what operators asked this node for. */
-  async addControlChange(change: ControlChangeRecord): Promise<void> {
-    await this.#write((tx) => addControlChange(tx, this.#node, change))
-  }
-
-  /** The newest entries of that record, the newest first. */
-  async controlChanges(most: number): Promise<readonly ControlChangeRecord[]> {
-    return controlChanges(this.#db, this.#node, most)
-  }
-
-  /** Keeps that the reward of a round was called. */
-  async addReward(reward: RewardRecord & { readonly reward: bigint }): Promise<void> {
-    await this.#write((tx) => addReward(tx, reward))
-  }
-
-  /** Keeps that rounds, from first to last, ended without their reward. */
-  async addMissedRewards(rounds: { first: bigint; last: bigint; atMs: number }): Promise<void> {
-    await this.#write((tx) => addMissedRewards(tx, rounds))
-  }
-
-  /** What became of the rewards of the last rounds of which anything is known, the newest first. */
-  async lastRewards(most: number): Promise<readonly RewardRecord[]> {
-    return lastRewards(this.#db, most)
   }
 
   async secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]> {
@@ -416,78 +279,6 @@ export class Store
 
   async forgetNonces(expiredAt: bigint): Promise<void> {
     await this.#write((tx) => deleteExpiredNonces(tx, expiredAt))
-  }
-
-  async balance(sender: Address, sessionId: string): Promise<Rational> {
-    return this.#amountIn(this.#db, sender, sessionId)
-  }
-
-  async price(sender: Address, sessionId: string): Promise<PricePerPixel | null> {
-    const key = `${sender}/${sessionId}`
-    const known = this.#prices.get(key)
-    if (known) return known
-    this.#refuseAway()
-    const price = (await sessionIn(this.#db, sender, sessionId))?.price ?? null
-    if (price) {
-      if (this.#prices.size >= MAX_KNOWN_PRICES) this.#prices.clear()
-      this.#prices.set(key, price)
-    }
-    return price
-  }
-
-  async debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational> {
-    const { accounts } = this.#opened
-    if (accounts instanceof SharedAccounts) {
-      return accounts.end({ sender, sessionId, fee, nowMs, segment: '0x', holder: '' })
-    }
-    return this.#debit(sender, sessionId, fee, nowMs)
-  }
-
-  #debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational> {
-    return this.#write(async (tx, shared) => {
-      const { amount } = await lockSession(tx, shared, sender, sessionId, nowMs)
-      await setSession(tx, sender, sessionId, { amount: amount.sub(fee), nowMs })
-      return amount.sub(fee)
-    }, this.#options.debitPatienceMs)
-  }
-
-  async carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational> {
-    return this.#write(async (tx, shared) => {
-      const leftovers = await takeLeftovers(tx, shared, sender, sessionId, idleSinceMs)
-      // Nothing to carry over: skip the write.
-      if (leftovers.amount.sign === 0) return this.#amountIn(tx, sender, sessionId)
-      const session = await lockSession(tx, shared, sender, sessionId, nowMs)
-      const amount = session.amount.add(leftovers.amount)
-      const price = session.price ?? leftovers.price
-      await setSession(tx, sender, sessionId, { amount, ...(price ? { price } : {}), nowMs })
-      return amount
-    })
-  }
-
-  async owed(sender: Address, idleSinceMs: number): Promise<Rational> {
-    this.#refuseAway()
-    return owedBy(this.#db, sender, idleSinceMs)
-  }
-
-  async forgetSessions(idleSinceMs: number): Promise<void> {
-    this.#prices.clear()
-    while (await this.#write((tx, shared) => forgetIdleSessions(tx, shared, idleSinceMs))) {}
-    const { schema } = this.#opened.database
-    if (schema !== null) await this.#write((tx) => deleteOldHolds(tx, schema))
-  }
-
-  async fixPrice(
-    sender: Address,
-    sessionId: string,
-    price: PricePerPixel,
-    nowMs: number,
-  ): Promise<PricePerPixel> {
-    return this.#write(async (tx, shared) => {
-      const session = await lockSession(tx, shared, sender, sessionId, nowMs)
-      if (session.price) return session.price
-      await setSession(tx, sender, sessionId, { price, nowMs })
-      return price
-    })
   }
 
   /** Records a payment without a segment; null if it must not be recorded. */
@@ -574,14 +365,7 @@ export class Store
 
   /** The transactions of an account that are not known to be mined, in nonce order. */
   async openTransactions(account: Address): Promise<StoredTransaction[]> {
-    const rows = await this.#db
-      .selectFrom('transactions')
-      .selectAll()
-      .where('account', '=', account)
-      .where('state', '=', 'open')
-      .orderBy('nonce')
-      .execute()
-    return rows.map(transactionOfRow)
+    return openOf(this.#db, account)
   }
 
   /** The newest transactions of an account that were mined on the day of this time or later, at most `most`. */
@@ -599,7 +383,7 @@ export class Store
   }
 
   get #opened(): Opened {
-    if (!this.#open) throw new StoreError('store-unavailable', `${this.#place.where} is not open`)
+    if (!this.#open) throw new StoreError('store-unavailable', `${wordsOf(this.#options).where} is not open`)
     return this.#open
   }
 
@@ -609,10 +393,6 @@ export class Store
 
   get #node(): string {
     return this.#options.node ?? ''
-  }
-
-  get #cursorKey(): string {
-    return `chain-cursor/${this.#node}`
   }
 
   #bookingAt(nowMs: number): Booking {
@@ -629,19 +409,5 @@ export class Store
   ): Promise<T> {
     const { commits, database } = this.#opened
     return commits.run((tx, note) => write(tx, database.shared, note), patienceMs)
-  }
-
-  async #amountIn(db: Kysely<Tables>, sender: Address, sessionId: string): Promise<Rational> {
-    return (await sessionIn(db, sender, sessionId))?.amount ?? Rational.zero
-  }
-
-  /** The database in words, without the password that a URL may contain, and how a node gets another. */
-  get #place(): { readonly where: string; readonly change: string } {
-    const { location, schema = DEFAULT_SCHEMA } = this.#options
-    if (!isPostgresUrl(location)) return { where: location, change: 'give this node its own -dataDir' }
-    return {
-      where: `the schema ${schema} of the database at ${maskUrl(location)}`,
-      change: 'give this node another -storeSchema',
-    }
   }
 }

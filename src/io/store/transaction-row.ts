@@ -66,6 +66,18 @@ export function transactionOfRow(row: TransactionRow): StoredTransaction {
   }
 }
 
+/** The transactions of an account that are not known to be mined, in nonce order. */
+export async function openOf(db: Kysely<Tables>, account: Address): Promise<StoredTransaction[]> {
+  const rows = await db
+    .selectFrom('transactions')
+    .selectAll()
+    .where('account', '=', account)
+    .where('state', '=', 'open')
+    .orderBy('nonce')
+    .execute()
+  return rows.map(transactionOfRow)
+}
+
 /** The newest transactions of an account whose fees are counted on this day or later, at most `most`. */
 export async function minedSince(
   db: Kysely<Tables>,

@@ -99,7 +99,7 @@ async function rewards(progress: ControlledNode['progress']): Promise<ControlAns
   if (!progress.running || !progress.hasStarted) throw notReady(progress)
   const { chain, core } = progress.running.parts
   // Without a chain there are no rewards, and a transcoder opens no store.
-  const rounds = chain ? await core.store.lastRewards(SHOWN_ROUNDS) : []
+  const rounds = chain ? await core.store.records.lastRewards(SHOWN_ROUNDS) : []
   return {
     json: {
       rounds: rounds.map(({ fee, reward, ...facts }) => ({ ...facts, rewardLptu: reward, feeWei: fee })),

@@ -15,10 +15,10 @@ const CHANGE = {
   result: '',
 } as const
 
-function logOn(store: { addControlChange(record: ControlChangeRecord): Promise<void> }) {
+function logOn(records: { addControlChange(record: ControlChangeRecord): Promise<void> }) {
   const clock = new ManualClock()
   const log = new RecordingLog()
-  const running = { parts: { core: { store } }, live: { hasStore: true } }
+  const running = { parts: { core: { store: { records } } }, live: { hasStore: true } }
   const progress = { waitingFor: null, hasStarted: true, running } as unknown as NodeProgress
   return { clock, log, controlLog: new ControlLog({ clock, log, progress }) }
 }

@@ -49,7 +49,7 @@ export class ControlLog {
     const { params: asked, ...rest } = record
     this.#log.info('asked for a change through the control API', { ...rest, asked })
     if (!this.#isKept) return
-    const kept = this.#store!.addControlChange(record)
+    const kept = this.#records!.addControlChange(record)
     if (await isDoneWithin(this.#clock, KEEPING_MS, kept)) return
     kept.catch((error) => this.#log.error('a change could not be recorded', { path, error }))
   }
@@ -58,15 +58,15 @@ export class ControlLog {
   async latest(most: number): Promise<readonly ControlChangeRecord[]> {
     if (!this.#isKept) return this.#remembered.slice(-most).reverse()
     try {
-      return await this.#store!.controlChanges(most)
+      return await this.#records!.controlChanges(most)
     } catch (error) {
       this.#log.debug('the record of changes cannot be read', { reason: messageOf(error) })
       return this.#remembered.slice(-most).reverse()
     }
   }
 
-  get #store() {
-    return this.#progress.running?.parts.core.store
+  get #records() {
+    return this.#progress.running?.parts.core.store.records
   }
 
   get #isKept(): boolean {

@@ -73,7 +73,7 @@ export class LiveSettings {
   /** Puts in force what was kept, once the store is open. What no longer fits is left, and told. */
   async restore(): Promise<void> {
     this.#hasStore = true
-    for (const [name, value] of await this.#parts.core.store.controlSettings()) {
+    for (const [name, value] of await this.#parts.core.store.records.controlSettings()) {
       if (!this.#isKnown(name)) continue
       try {
         this.#settingNamed(name).set(value)
@@ -119,7 +119,7 @@ export class LiveSettings {
       throw new ControlError('bad-parameter', messageOf(error))
     }
     if (!persist) return
-    await this.#parts.core.store.keepControlSetting(name, text, this.#clock.now())
+    await this.#parts.core.store.records.keepControlSetting(name, text, this.#clock.now())
     this.#kept.set(name, text)
   }
 

@@ -219,7 +219,7 @@ class Activation {
   /** What this account began before; another one is only tried out. */
   async #begun(): Promise<BegunActivation | null> {
     if (sendingChainOf(this.#node).account !== chainOf(this.#node).account) return null
-    const kept = (await partsOf(this.#node).core.store.controlSettings()).get(ACTIVATION)
+    const kept = (await partsOf(this.#node).core.store.records.controlSettings()).get(ACTIVATION)
     const read = kept === undefined ? null : begunSchema.safeParse(parsedJson(kept))
     return read?.success ? read.data : null
   }
@@ -228,7 +228,7 @@ class Activation {
     if (this.#node.sending?.isDry) return
     const text = JSON.stringify(begun, bigintsAsTexts)
     const { clock, store } = { clock: this.#node.clock, store: partsOf(this.#node).core.store }
-    await store.keepControlSetting(ACTIVATION, begun === null ? null : text, clock.now())
+    await store.records.keepControlSetting(ACTIVATION, begun === null ? null : text, clock.now())
   }
 }
 

@@ -82,7 +82,7 @@ export class ChainParts {
     this.account = wallet.address
     this.recipient = recipientOf(core.settings, this.account)
     const { pollingIntervalMs: pollMs } = settings
-    this.watch = new ChainWatcher({ pollMs }, { ...env, rpc, addresses, cursor: store })
+    this.watch = new ChainWatcher({ pollMs }, { ...env, rpc, addresses, cursor: store.records })
     this.client = new ChainClient({ ...access, followed: () => this.watch.followed })
     this.rounds = new Rounds({ ...env, chain: this.client, watch: this.watch })
     this.following = [store, this.watch, this.rounds]

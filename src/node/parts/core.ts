@@ -10,7 +10,8 @@ import { workersFor } from '../../io/media/engine/hardware.ts'
 import { OrchestratorClient } from '../../io/rpc/orchestrator-client.ts'
 import { expiryWarning, type OwnCerts, readOwnCerts } from '../../io/rpc/own-certs.ts'
 import { IN_MEMORY } from '../../io/store/open.ts'
-import { type ClusterIdentity, Store, type StoreOptions } from '../../io/store/store.ts'
+import { Store, type StoreOptions } from '../../io/store/store.ts'
+import type { ClusterIdentity } from '../../io/store/store-binding.ts'
 import { noSigner, type Signer } from '../../lib/crypto.ts'
 import type { Scope } from '../../lib/service.ts'
 import { Offenders } from '../../services/transcoding/offenders.ts'
@@ -68,7 +69,7 @@ export class Core {
       ? newMetrics(settings, this.duties, { access, env, nodeName })
       : null
     events.listen((event) => this.store.hear(event))
-    const rewards = new RewardHistory({ ...this.env, store: this.store })
+    const rewards = new RewardHistory({ ...this.env, records: this.store.records })
     events.listen((event) => rewards.hear(event))
     events.listen((event) => this.metrics?.hear(event))
     events.listen((event) => this.totals.hear(event))

@@ -272,7 +272,7 @@ interface Found {
 
 /** Where orchestrators are found: where a webhook or a list names them, otherwise on chain. */
 function sourceOf(
-  { duties, env, settings: { network }, store: cache }: Core,
+  { duties, env, settings: { network }, store: { records: cache } }: Core,
   { orchestratorWebhook, orchestrators }: GatewaySettings,
   chain: ChainParts | null,
 ): Found {

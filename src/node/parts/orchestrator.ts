@@ -186,7 +186,7 @@ function paid(
       ...(cluster && { process: `${cluster.members.node}/${cluster.members.instance}` }),
     },
     {
-      ...{ ...env, secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ ...env, secret, nonces: store, balances: store.sessions, prices: store.sessions, records: store },
       ...{ senders: winners.floats, rounds, activity, gas, winners: winners.keeper },
       priceBook: prices,
     },

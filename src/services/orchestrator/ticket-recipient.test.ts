@@ -56,14 +56,14 @@ test('tickets are credited at their expected value and their session keeps the p
   const { gateway, node, store } = await recipientWorld(t, { price: () => price })
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 5), 'aaaa')
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(5, offer))
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), sumOf(5, offer))
   price = Rational.of(9999n)
   const again = await node.recipient.quote(gateway.address, 'aaaa')
   assert.deepEqual(again.priceInfo, offer.priceInfo)
   await node.recipient.receive(gateway.pay(again, 1), 'aaaa')
   await (await reserve(node.recipient, gateway.address, 'aaaa', 7n)).charge(7n)
   const paid = sumOf(6, offer)
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), paid.sub(Rational.of(7n * 1010n)))
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), paid.sub(Rational.of(7n * 1010n)))
 })
 
 test('winners are handed over once they are on disk, and those known before are not handed over again', async (t) => {
@@ -121,7 +121,7 @@ test('what was offered before a restart is good after it, and no nonce counts tw
       'nonce-already-seen',
     ),
   )
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(4, offer))
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), sumOf(4, offer))
 })
 
 test('params of a secret that was rotated are still good until it is retired, also when another process rotated', async (t) => {
@@ -208,8 +208,8 @@ test('a payment that is not what was offered is refused with the peers’ text a
   for (const [what, tamper, text] of tampered) {
     await assert.rejects(node.recipient.receive(tamper(gateway.pay(offer, 1)), 'aaaa'), refuses(text), what)
   }
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
-  assert.equal(await store.price(gateway.address, 'aaaa'), null)
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.equal(await store.sessions.price(gateway.address, 'aaaa'), null)
   assert.equal((await store.noncesOf(offer.ticketParams.recipientRandHash)).used.size, 0)
 })
 
@@ -221,8 +221,12 @@ test('params expire with their L1 block: the rest of the payment is not credited
     node.recipient.receive(gateway.pay(offer, 2), 'aaaa'),
     refuses('TicketParams expired', 'params-expired'),
   )
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
-  assert.equal(await store.price(gateway.address, 'aaaa'), null, 'its price does not stick to the session')
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.equal(
+    await store.sessions.price(gateway.address, 'aaaa'),
+    null,
+    'its price does not stick to the session',
+  )
   assert.equal((await store.noncesOf(offer.ticketParams.recipientRandHash)).used.size, 0)
   assert.equal(node.adopted.length, 2)
   assert.equal((await Array.fromAsync(store.unfinishedTickets())).flat().length, 2)
@@ -236,7 +240,7 @@ test('params whose secret number was revealed early are over', async (t) => {
     node.recipient.receive(gateway.pay({ ticketParams, priceInfo }, 1), 'aaaa'),
     refuses('TicketParams expired'),
   )
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), Rational.zero)
 })
 
 test('a payment with the 601st nonce of one secret number is refused and changes nothing', async (t) => {
@@ -249,7 +253,7 @@ test('a payment with the 601st nonce of one secret number is refused and changes
       'too-many-nonces',
     ),
   )
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), Rational.zero)
   assert.equal((await store.noncesOf(offer.ticketParams.recipientRandHash)).used.size, 0)
 })
 
@@ -324,8 +328,8 @@ test('a segment is begun only when the session’s balance covers its fee, or wh
   )
   await clock.wind(60_000)
   await reserve(recipient, address, 'bbbb', 3n * PIXELS_A_TICKET)
-  assert.deepEqual(await store.balance(address, 'aaaa'), Rational.zero)
-  assert.ok((await store.balance(address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
+  assert.deepEqual(await store.sessions.balance(address, 'aaaa'), Rational.zero)
+  assert.ok((await store.sessions.balance(address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
 })
 
 test('what is set aside for one segment pays for no other, until it is charged or released', async (t) => {
@@ -349,7 +353,7 @@ test('what is set aside for one segment pays for no other, until it is charged o
   await fourth.charge(PIXELS_A_TICKET)
   await fourth.charge(PIXELS_A_TICKET)
   const left = sumOf(3, offer).sub(Rational.of(3n * PIXELS_A_TICKET * 1010n))
-  assert.deepEqual(await store.balance(address, 'aaaa'), left, 'each is charged once')
+  assert.deepEqual(await store.sessions.balance(address, 'aaaa'), left, 'each is charged once')
 })
 
 test('a segment may go beyond what it paid as far as its sender may owe, and no further', async (t) => {
@@ -369,7 +373,7 @@ test('a segment may go beyond what it paid as far as its sender may owe, and no 
   const unpaid = Rational.of(charged * 1010n).sub(sumOf(40, offer))
   assert.ok(unpaid.cmp(Rational.of(64n * EV)) <= 0, `${unpaid} wei of work was not paid`)
   assert.ok(unpaid.cmp(Rational.of(63n * EV)) > 0, 'nor is less borne than is said')
-  assert.ok((await store.owed(address, 0)).cmp(Rational.of(63n * EV)) > 0)
+  assert.ok((await store.sessions.owed(address, 0)).cmp(Rational.of(63n * EV)) > 0)
 })
 
 test('segments that run at the same time share what their sender may owe', async (t) => {
@@ -461,7 +465,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   await assert.rejects(reserve(node.recipient, gateway.address, 'aaaa', 1n), refuses('Insufficient balance'))
   await node.recipient.receive(bare(price(1000n)), 'aaaa')
   assert.equal(
-    await store.price(gateway.address, 'aaaa'),
+    await store.sessions.price(gateway.address, 'aaaa'),
     null,
     'a sender that pays nothing is promised nothing',
   )
@@ -472,7 +476,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   await node.recipient.receive(bare(price(1000n)), 'bbbb')
   await reserve(node.recipient, gateway.address, 'bbbb', 1n)
   assert.deepEqual(
-    await store.price(gateway.address, 'bbbb'),
+    await store.sessions.price(gateway.address, 'bbbb'),
     Rational.of(1010n),
     'credit that was carried over is worth what it was paid for',
   )
@@ -494,11 +498,11 @@ test('a payment without a valid ticket is not recorded', async (t) => {
     refuses('invalid ticket signature'),
   )
   await assert.rejects(reserve(node.recipient, gateway.address, 'bbbb', 1n), refuses('Insufficient balance'))
-  assert.equal(await store.price(gateway.address, 'bbbb'), null)
+  assert.equal(await store.sessions.price(gateway.address, 'bbbb'), null)
   await clock.wind(21 * 60_000)
   // Only a session that is not known yet takes over what was left.
   await node.recipient.receive(gateway.pay(offer, 1), 'bbbb')
-  assert.ok((await store.balance(gateway.address, 'bbbb')).cmp(sumOf(4, offer)) >= 0)
+  assert.ok((await store.sessions.balance(gateway.address, 'bbbb')).cmp(sumOf(4, offer)) >= 0)
 })
 
 test('payments of one session that come at the same time are taken one after the other', async (t) => {
@@ -506,7 +510,7 @@ test('payments of one session that come at the same time are taken one after the
   const offer = await node.recipient.quote(gateway.address, null)
   const payments = Array.from({ length: 10 }, () => gateway.pay(offer, 2))
   await Promise.all(payments.map((payment) => node.recipient.receive(payment, 'aaaa')))
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(20, offer))
+  assert.deepEqual(await store.sessions.balance(gateway.address, 'aaaa'), sumOf(20, offer))
   const twice = await Promise.allSettled([1, 2].map(() => node.recipient.receive(payments[0]!, 'aaaa')))
   assert.deepEqual(
     twice.map(({ status }) => status),
