@@ -1,16 +1,11 @@
 import type { AuthTokenError } from '../../domain/auth-token.ts'
-import { encodedPixels } from '../../domain/balance.ts'
-import { satisfies, withoutStorage } from '../../domain/capabilities.ts'
-import type { NodeEvents, SegmentFailure } from '../../domain/events.ts'
-import { beyondDeclared, pixelsOfFailure } from '../../domain/failed-work.ts'
+import { satisfies } from '../../domain/capabilities.ts'
 import type { MemberWork } from '../../domain/member.ts'
 import {
   type AuthToken,
   type InfoRequest,
   type OrchestratorInfo,
-  type RenditionResult,
   requestHash,
-  resultHash,
   type SegmentData,
   segmentHash,
   segmentLimitMs,
@@ -21,32 +16,29 @@ import { type Address, keccak256, type Signer, signedBy, ZERO_ADDRESS } from '..
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { Backlog } from '../../lib/turns.ts'
-import type { Transcoder } from '../transcoding/transcoder.ts'
 import { AwaitedResults } from './awaited-results.ts'
 import type { GatewayAuthority } from './gateway-authority.ts'
 import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
-import { OpenSessions, type Session } from './open-sessions.ts'
-import { OrchestratorError, SegmentError } from './orchestrator-error.ts'
-import type { ResultUploads } from './result-uploads.ts'
-import { storeResults } from './results.ts'
+import { OpenSessions } from './open-sessions.ts'
+import { OrchestratorError } from './orchestrator-error.ts'
 import type { Reservation } from './segment-accounts.ts'
+import {
+  declaredPixels,
+  SegmentAnswers,
+  type SegmentAnswersNeeds,
+  type SegmentAnswersOptions,
+} from './segment-answers.ts'
 
-/** Segments of one session that may wait while another is transcoded (wire.md §10). */
-const MAX_QUEUED_PER_SESSION = 4
 const SESSION_SWEEP_MS = 5_000
 const DRAIN_POLL_MS = 200
 /** Time limit for the last running segments. */
 const LAST_SEGMENTS_MS = 10_000
 /** The expected duration of a session's segments when it is offered: most last this long. */
 const OFFERED_SEGMENT_MS = 2_000
-const NOTHING: Backlog = { count: 0, durationMs: 0 }
 const TOO_MANY_LOOKUPS = 'too many unknown senders: try again later'
 /** A segment is over after this many times its limit: ten to arrive, one to be worked on; and after this time in any case. */
 const SEGMENT_LIFE = 11
 const MAX_SEGMENT_LIFE_MS = 1_800_000
-/** A smaller rendition cannot be a video (transcoding.md §6). */
-const MIN_RENDITION_BYTES = 25
 
 /** Where a call comes from. */
 export interface Caller {
@@ -63,29 +55,22 @@ export interface SenderLookups {
 }
 
 /** Settings of the orchestrator; `maxSessions` and `capabilities` may change. */
-export interface OrchestratorOptions extends OffersOptions {
+export interface OrchestratorOptions extends OffersOptions, SegmentAnswersOptions {
   readonly offchain: boolean
-  /** The address that tickets pay, or null offchain; named in the metadata of renditions. */
-  readonly recipient: Address | null
   readonly maxSessions: number
-  readonly version: string
 }
 
 /** What the orchestrator needs. */
-export interface OrchestratorNeeds extends OffersNeeds {
+export interface OrchestratorNeeds extends OffersNeeds, SegmentAnswersNeeds {
   readonly signer: Signer
   /** Null where no chain is asked. */
   readonly lookups?: SenderLookups | null
-  readonly transcoder: Transcoder
   /** Where results wait to be fetched. */
   readonly results: ObjectStore
-  /** Saves results outside this node; absent or null: nowhere. */
-  readonly uploads?: ResultUploads | null
   /** Who decides on gateways; absent or null: all get offers. */
   readonly authority?: GatewayAuthority | null
   /** Told the price that the authority sets for a gateway, in wei per pixel; null for none. */
   readonly agree?: (gateway: Address, price: PricePerPixel | null) => void
-  readonly events: NodeEvents
   /** The other nodes of its cluster; absent or null where there are none. */
   readonly siblings?: OtherNodes | null
 }
@@ -119,18 +104,7 @@ export interface DrainLimits {
   readonly onMove?: () => void
 }
 
-/** An admitted segment with its session and its reservation. */
-interface Booking {
-  readonly segment: SegmentData
-  readonly token: AuthToken
-  readonly sender: Address
-  readonly session: Session
-  readonly reservation: Reservation
-  /** The gateway's host; null where it is not counted. */
-  readonly clientIp: string | null
-}
-
-/** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
+/** Sells transcoding: offers sessions, takes payment, admits segments and has them answered, and drains. */
 export class Orchestrator implements Service {
   readonly name = 'orchestrator'
   readonly #options: OrchestratorOptions
@@ -138,6 +112,7 @@ export class Orchestrator implements Service {
   readonly #offers: Offers
   readonly #sessions: OpenSessions
   readonly #results: AwaitedResults
+  readonly #answers: SegmentAnswers
   /** What is still accepted: before a stop first no new sessions, then no segments. */
   #takes: 'everything' | 'segments' | 'nothing' = 'everything'
 
@@ -162,6 +137,8 @@ export class Orchestrator implements Service {
           .catch((error) => needs.log.warn('results not removed', { sessionId, error: messageOf(error) }))
       },
     })
+    const parts = { offers: this.#offers, sessions: this.#sessions, results: this.#results }
+    this.#answers = new SegmentAnswers(options, needs, parts)
   }
 
   start(scope: Scope): void {
@@ -294,9 +271,8 @@ export class Orchestrator implements Service {
       },
       transcode: async (source, signal) => {
         try {
-          const booking = { segment, token, sender, session, reservation, clientIp: host }
-          this.#tellArrival(booking, source, admittedMs)
-          return await this.#answer(booking, source, signal)
+          const booking = { segment, token, sender, session, reservation, clientIp: host, admittedMs }
+          return await this.#answers.answer(booking, source, signal)
         } finally {
           release()
         }
@@ -323,16 +299,7 @@ export class Orchestrator implements Service {
 
   /** Whether one more session may be opened: it has a place, and the work under way leaves time for its segment. */
   #hasRoom(sessionId: string, durationMs: number): boolean {
-    return this.#sessions.hasPlace && this.#canFinish(sessionId, durationMs, NOTHING)
-  }
-
-  #canFinish(
-    sessionId: string,
-    durationMs: number,
-    before: Backlog,
-    limitMs = segmentLimitMs(durationMs),
-  ): boolean {
-    return this.#needs.transcoder.canFinish?.({ sessionId, durationMs, limitMs, before }) ?? true
+    return this.#sessions.hasPlace && this.#answers.canFinish(sessionId, durationMs)
   }
 
   #checkCredentials(segment: SegmentData, sender: Address, host: string | null): AuthToken {
@@ -357,15 +324,6 @@ export class Orchestrator implements Service {
     await paid(this.#needs.recipient.receive(payment, account, manifestId))
   }
 
-  #tellArrival({ clientIp, segment, token }: Booking, source: Uint8Array, admittedMs: number): void {
-    const { clock, events } = this.#needs
-    const { durationMs, manifestId } = segment
-    events.tell({
-      ...{ kind: 'segment-arrived', side: 'orchestrator', sessionId: token.sessionId, manifestId },
-      ...{ durationMs, clientIp, bytes: source.length, tookMs: clock.now() - admittedMs },
-    })
-  }
-
   async #reserve(segment: SegmentData, payment: Payment | null, sessionId: string): Promise<Reservation> {
     const { durationMs, hash, manifestId } = segment
     const sender = payment?.sender ?? ZERO_ADDRESS
@@ -375,131 +333,6 @@ export class Orchestrator implements Service {
       this.#needs.recipient.admit({ sender, sessionId, manifestId, payment, segment: hash, pixels, lifeMs }),
     )
   }
-
-  async #answer(booking: Booking, source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult> {
-    const { reservation, segment, sender, session, token } = booking
-    const started = this.#needs.clock.now()
-    let hasBegun = false
-    let outcome: TranscodeResult['outcome']
-    try {
-      if (!this.#sessions.keepsPlace(session) && !this.#sessions.hasPlace)
-        throw new SegmentError('capped', 'OrchestratorCapped')
-      const onBegin = () => {
-        hasBegun = true
-      }
-      const { pixels, results, sig } = await this.#inTurn(
-        session,
-        (deadlineMs) => this.#transcode(booking, source, { deadlineMs, onBegin }, signal),
-        segment.durationMs,
-      )
-      // The answer does not wait for the charge: a charge lost in a crash is this node's loss.
-      void this.#charge(booking, pixels)
-      this.#sessions.finished(session)
-      outcome = { kind: 'data', renditions: results, sig }
-      this.#needs.events.tell({
-        ...{ kind: 'segment-done', side: 'orchestrator', sessionId: token.sessionId },
-        ...{ manifestId: segment.manifestId, clientIp: booking.clientIp, durationMs: segment.durationMs },
-        ...{ tookMs: this.#needs.clock.now() - started, pixels, renditions: results.length },
-        profiles: segment.profiles.map(({ name }) => name),
-        price: reservation.price,
-      })
-    } catch (error) {
-      const text = messageOf(error)
-      this.#needs.log.warn('segment failed', { sessionId: token.sessionId, seq: segment.seq, error })
-      this.#needs.events.tell({
-        kind: 'segment-failed',
-        side: 'orchestrator',
-        sessionId: token.sessionId,
-        failure: failureOf(error),
-        reason: text,
-      })
-      const owed = pixelsOfFailure(error, { hasBegun, declared: declaredPixels(segment) })
-      if (owed > 0n) void this.#charge(booking, owed)
-      else reservation.release()
-      outcome = { kind: 'error', text }
-    }
-    return { seq: segment.seq, info: await this.#offers.renewed(sender, token), outcome }
-  }
-
-  /** Never rejects. */
-  async #charge({ reservation, sender, token }: Booking, pixels: bigint): Promise<void> {
-    try {
-      await reservation.charge(pixels)
-    } catch (error) {
-      const { sessionId } = token
-      this.#needs.log.error('segment could not be charged', { sender, sessionId, pixels, error })
-    }
-  }
-
-  /**
-   * Does work in its session's turn, within the time that is left of the segment's limit. Refuses what would wait behind
-   * too many or for too long.
-   */
-  async #inTurn<T>(
-    session: Session,
-    work: (deadlineMs: number) => Promise<T>,
-    durationMs: number,
-  ): Promise<T> {
-    const before = this.#sessions.inTurn(session)
-    if (before.count > MAX_QUEUED_PER_SESSION || !this.#canFinish(session.id, durationMs, before)) {
-      throw new SegmentError('busy', 'OrchestratorBusy')
-    }
-    const deadline = this.#needs.clock.now() + segmentLimitMs(durationMs)
-    return await this.#sessions.takeTurn(session, durationMs, async () => {
-      const left = deadline - this.#needs.clock.now()
-      if (left <= 0) throw new SegmentError('too-late', 'the segment waited longer than its deadline')
-      if (!this.#canFinish(session.id, durationMs, NOTHING, left))
-        throw new SegmentError('busy', 'OrchestratorBusy')
-      return await work(left)
-    })
-  }
-
-  async #transcode(
-    { reservation: { maxPixels }, segment, sender, token: { sessionId } }: Booking,
-    source: Uint8Array,
-    { deadlineMs, onBegin }: { deadlineMs: number; onBegin: () => void },
-    signal: AbortSignal,
-  ): Promise<{ results: readonly RenditionResult[]; pixels: bigint; sig: Uint8Array }> {
-    const { clock, signer, uploads = null } = this.#needs
-    const untilMs = clock.now() + deadlineMs
-    const output = await this.#needs.transcoder.transcode(
-      {
-        sessionId,
-        payer: sender === ZERO_ADDRESS ? null : sender,
-        segment: { ...segment, capabilities: segment.capabilities && withoutStorage(segment.capabilities) },
-        source,
-        profiles: segment.profiles,
-        durationMs: segment.durationMs,
-        deadlineMs,
-        provider: `Livepeer Transcoder ${this.#options.version} (${this.#options.recipient ?? 'offchain'})`,
-        clip: segment.clip,
-        calcPerceptualHash: segment.calcPerceptualHash,
-        maxPixels,
-        onBegin,
-      },
-      signal,
-    )
-    if (output.renditions.length !== segment.profiles.length)
-      throw new SegmentError('mismatch', 'MismatchedSegments')
-    if (output.renditions.some((rendition) => rendition.bytes.length < MIN_RENDITION_BYTES)) {
-      throw new SegmentError('empty-rendition', 'ZeroSegments')
-    }
-    const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
-    // Remote transcoders are not told the limit.
-    if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
-    const places = { store: this.#results, uploads }
-    const limits = { limitMs: untilMs - clock.now(), signal }
-    const results = await storeResults(places, { sessionId, segment }, output.renditions, limits)
-    const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
-    // Still in turn: what follows the turn waits for nothing before the session counts as answered.
-    return { results, pixels, sig: await signer.sign(resultHash(hashes)) }
-  }
-}
-
-/** What metrics call the failure of a segment. */
-function failureOf(error: unknown): SegmentFailure {
-  if (!(error instanceof SegmentError)) return 'transcode'
-  return error.code === 'busy' || error.code === 'capped' ? error.code : 'transcode'
 }
 
 /** The recipient's answer; its refusal becomes one that the peer is told as it is. */
@@ -510,9 +343,4 @@ async function paid<T>(answer: Promise<T>): Promise<T> {
     if (!(error instanceof NodeError)) throw error
     throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
   }
-}
-
-/** What a segment comes to by what its gateway declares (payments.md §7). */
-function declaredPixels({ durationMs, profiles }: SegmentData): bigint {
-  return encodedPixels(profiles, durationMs)
 }
