@@ -1,24 +1,7 @@
 import { type Causes, noCauses } from '../../domain/causes.ts'
-import type { NodeEvents } from '../../domain/events.ts'
 import type { SenderInfo } from '../../domain/float.ts'
 import { varianceOf } from '../../domain/ledger.ts'
-import { autoAdjustedPrice, priceInfoOf, pricePerPixel } from '../../domain/price.ts'
-import {
-  type Payment,
-  type PriceInfo,
-  type PricePerPixel,
-  recipientRandHash,
-  type TicketParams,
-  type WinningTicket,
-} from '../../domain/ticket.ts'
-import {
-  faceValueAndWinProb,
-  PARAMS_LIFETIME_BLOCKS,
-  recipientRandOf,
-  SEED_BYTES,
-  ticketParamsFor,
-  txCostMultiplier,
-} from '../../domain/ticket-params.ts'
+import type { Payment, PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import {
   checkPayment,
   examineTickets,
@@ -29,11 +12,7 @@ import {
   settlePayment,
   ticketsOf,
 } from '../../domain/ticket-rules.ts'
-import { larger } from '../../lib/bigints.ts'
-import { bytesToInt, equalBytes } from '../../lib/bytes.ts'
-import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
-import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -52,6 +31,12 @@ import type {
 } from './payment-records.ts'
 import type { Recipient, SegmentOrder } from './recipient.ts'
 import { FREE, type Reservation, SegmentAccounts } from './segment-accounts.ts'
+import {
+  type TicketOffer,
+  TicketOffers,
+  type TicketOffersNeeds,
+  type TicketOffersOptions,
+} from './ticket-offers.ts'
 
 /** Nonces are kept for this many L1 blocks after their params expired: the chain may be reorganised. */
 const NONCE_MARGIN_BLOCKS = 100n
@@ -67,8 +52,6 @@ const CLEAN_UP_MS = 10 * 60_000
 const MAX_WAITING_PAYMENTS = 32
 /** Times a payment is judged again because one of its nonces was used. */
 const MAX_CONFLICTS = 3
-/** An unknown secret is looked for in the store at most this often. */
-const RELOAD_MS = 1_000
 
 /** Why a payment or a request for params is refused, beside the faults of its tickets. */
 export type RecipientFault = 'price-mismatch' | 'too-many-payments' | 'nonce-conflict'
@@ -78,54 +61,29 @@ export class RecipientError extends NodeError<RecipientFault> {
   override name = 'RecipientError'
 }
 
-export interface TicketRecipientOptions {
-  /** The address that tickets pay: the orchestrator on chain. */
-  readonly recipient: Address
-  /** The expected value of one ticket, in wei. */
-  readonly ticketEv: bigint
-  /** Gas that redeeming a ticket takes. */
-  readonly redeemGas: bigint
-  /** Wei; 0 for no limit. */
-  readonly maxFaceValue: bigint
-  /** Whether the cost of redeeming is added to the price. */
-  readonly autoAdjustPrice: boolean
+/** Settings of the recipient. */
+export interface TicketRecipientOptions extends TicketOffersOptions {
   /** Names this process in what it sets aside, `node/instance`; absent where no other process uses the store. */
   readonly process?: string
 }
 
-export interface TicketRecipientNeeds {
-  /** The secrets behind the random commitments: the first makes new ones, all are recognised. */
-  readonly secret: { readonly keys: readonly Uint8Array[]; reload(): Promise<void> }
+/** What the recipient needs. */
+export interface TicketRecipientNeeds extends TicketOffersNeeds {
   readonly nonces: SeenNonces
   readonly balances: Balances
   readonly prices: SessionPrices
   readonly records: PaymentRecords & Pick<TicketRecords, 'addTickets'>
-  readonly senders: {
+  readonly senders: TicketOffersNeeds['senders'] & {
     info(sender: Address): Promise<SenderInfo>
     /** The most that its tickets can be paid while they live, in wei. */
     payable(sender: Address): Promise<bigint>
-    maxFloat(sender: Address): Promise<bigint>
   }
   readonly rounds: RoundsView
   readonly activity: { isActive(): Promise<boolean> }
-  readonly gas: { /** Wei; 0 when not known. */ readonly gasPrice: bigint }
-  readonly priceBook: {
-    basePrice(sender: Address): PricePerPixel
-    /** Told what a sender is offered for a new session. */
-    noteOffer?(sender: Address, price: PricePerPixel): void
-  }
   /** Takes over tickets that won; they are on disk already. */
   readonly winners: { adopt(tickets: readonly WinningTicket[]): void }
-  readonly clock: Clock
-  readonly dice: Dice
   readonly log: Log
-  readonly events: NodeEvents
   readonly causes?: Causes
-}
-
-interface Quote {
-  readonly ticketParams: TicketParams
-  readonly priceInfo: PriceInfo
 }
 
 /** What a payment is for. */
@@ -145,25 +103,22 @@ interface Taken {
   readonly hold: Hold | null
 }
 
-/** Offers params, judges tickets, keeps balances: how an orchestrator is paid. */
+/** Judges payments and records what they bring, by what was offered: how an orchestrator is paid. */
 export class TicketRecipient implements Service, Recipient {
   readonly name = 'ticket recipient'
   readonly #options: TicketRecipientOptions
   readonly #needs: TicketRecipientNeeds
   readonly #turns = new Turns()
   readonly #accounts: SegmentAccounts
-  #maxFaceValue: bigint
-  /** The limit before the present one: what was offered under it is good until this L1 block. */
-  #replacedLimit = { maxFaceValue: 0n, untilL1Block: 0n }
-  #reloadedAtMs = Number.NEGATIVE_INFINITY
+  readonly #offers: TicketOffers
 
   constructor(options: TicketRecipientOptions, needs: TicketRecipientNeeds) {
     this.#options = options
     this.#needs = needs
-    this.#maxFaceValue = options.maxFaceValue
     const { process, ticketEv } = options
     const accounts = { ticketEv, idleSessionMs: IDLE_SESSION_MS, ...(process ? { process } : {}) }
     this.#accounts = new SegmentAccounts(accounts, needs)
+    this.#offers = new TicketOffers(options, needs)
   }
 
   start(scope: Scope): void {
@@ -179,45 +134,18 @@ export class TicketRecipient implements Service, Recipient {
 
   /** The largest face value offered, in wei; 0 for no limit. */
   get maxFaceValue(): bigint {
-    return this.#maxFaceValue
+    return this.#offers.maxFaceValue
   }
 
   set maxFaceValue(value: bigint) {
-    const untilL1Block = this.#needs.rounds.l1Block + PARAMS_LIFETIME_BLOCKS
-    this.#replacedLimit = { maxFaceValue: this.#maxFaceValue, untilL1Block }
-    this.#maxFaceValue = value
+    this.#offers.maxFaceValue = value
   }
 
-  /** The largest face value in any offer that is still good; 0 for no limit. */
-  get #acceptedFaceValue(): bigint {
-    const { maxFaceValue, untilL1Block } = this.#replacedLimit
-    if (this.#maxFaceValue === 0n || this.#needs.rounds.l1Block >= untilL1Block) return this.#maxFaceValue
-    return maxFaceValue === 0n ? 0n : larger(maxFaceValue, this.#maxFaceValue)
-  }
-
-  async quote(sender: Address, sessionId: string | null): Promise<Quote> {
-    return this.#noting(sender, () => this.#quote(sender, sessionId))
-  }
-
-  async #quote(sender: Address, sessionId: string | null): Promise<Quote> {
-    const { dice, priceBook, prices, rounds, secret } = this.#needs
-    if (sessionId === null) await this.#accounts.assertMayOpen(sender)
-    const fixed = sessionId === null ? null : await prices.price(sender, sessionId)
-    const base = fixed ?? priceBook.basePrice(sender)
-    const worth = base.sign > 0 ? await this.#worth(sender) : WORTH_NOTHING
-    const offered = fixed ?? this.#advertised(base, worth.faceValue)
-    if (!fixed) priceBook.noteOffer?.(sender, offered)
-    const priceInfo = priceInfoOf(offered)
-    const ticketParams = ticketParamsFor(secret.keys[0]!, {
-      ...worth,
-      recipient: this.#options.recipient,
-      sender,
-      seed: bytesToInt(dice.bytes(SEED_BYTES)),
-      expirationBlock: rounds.l1Block + PARAMS_LIFETIME_BLOCKS,
-      price: pricePerPixel(priceInfo),
-      expirationParams: rounds.expirationParams,
+  async quote(sender: Address, sessionId: string | null): Promise<TicketOffer> {
+    return this.#noting(sender, async () => {
+      if (sessionId === null) await this.#accounts.assertMayOpen(sender)
+      return await this.#offers.quote(sender, sessionId)
     })
-    return { ticketParams, priceInfo }
   }
 
   async receive(payment: Payment, sessionId: string, manifestId = ''): Promise<void> {
@@ -303,13 +231,13 @@ export class TicketRecipient implements Service, Recipient {
     const tickets = ticketsOf(payment)
     const { nonces, rounds } = this.#needs
     const params = payment.ticketParams!
-    const rand = await this.#randOf(payment, price)
+    const rand = await this.#offers.randOf(payment, price)
     const { funds, withdrawRound } = rand === null ? UNKNOWN_FUNDS : await this.#fundsOf(payment.sender)
     const ticketEv = price.sign > 0 ? this.#options.ticketEv : 0n
     const examined = examineTickets(tickets, {
       recipient: this.#options.recipient,
       recipientRand: rand ?? 0n,
-      terms: { ticketEv, maxFaceValue: this.#acceptedFaceValue },
+      terms: { ticketEv, maxFaceValue: this.#offers.acceptedFaceValue },
       withdrawRound,
       lastInitializedRound: rounds.lastInitializedRound,
     })
@@ -400,52 +328,6 @@ export class TicketRecipient implements Service, Recipient {
     }
   }
 
-  /** The secret number behind a payment, from the secret that made its offer; null when none did. */
-  async #randOf(payment: Payment, price: PricePerPixel): Promise<bigint | null> {
-    const found = this.#matchingRand(payment, price)
-    if (found !== null) return found
-    const { clock, secret } = this.#needs
-    if (clock.now() - this.#reloadedAtMs < RELOAD_MS) return null
-    this.#reloadedAtMs = clock.now()
-    await secret.reload()
-    return this.#matchingRand(payment, price)
-  }
-
-  #matchingRand(payment: Payment, price: PricePerPixel): bigint | null {
-    for (const key of this.#needs.secret.keys) {
-      try {
-        const rand = recipientRandOf(key, payment, price)
-        if (rand !== null && equalBytes(recipientRandHash(rand), payment.ticketParams!.recipientRandHash)) {
-          return rand
-        }
-      } catch {
-        // Numbers that cannot be encoded were never offered.
-        return null
-      }
-    }
-    return null
-  }
-
-  async #worth(sender: Address): Promise<{ faceValue: bigint; winProb: bigint }> {
-    const maxFloat = await this.#needs.senders.maxFloat(sender)
-    const worth = faceValueAndWinProb({
-      expectedValue: this.#options.ticketEv,
-      redeemGas: this.#options.redeemGas,
-      gasPrice: this.#needs.gas.gasPrice,
-      maxFloat,
-      maxFaceValue: this.#maxFaceValue,
-    })
-    const { faceValue } = worth
-    this.#needs.events.tell({ kind: 'ticket-params-offered', sender, faceValue, maxFloat })
-    return worth
-  }
-
-  #advertised(base: PricePerPixel, faceValue: bigint): PricePerPixel {
-    if (!this.#options.autoAdjustPrice) return base
-    const txCost = this.#options.redeemGas * this.#needs.gas.gasPrice
-    return autoAdjustedPrice(base, txCostMultiplier(faceValue, txCost))
-  }
-
   async #cleanUp(): Promise<void> {
     const { balances, clock, nonces, rounds } = this.#needs
     const { confirmedClock } = rounds
@@ -475,7 +357,6 @@ export class TicketRecipient implements Service, Recipient {
 }
 
 const NOTHING_USED = { used: new Set<number>(), revealed: false }
-const WORTH_NOTHING = { faceValue: 0n, winProb: 0n }
 /** For a payment without an offer of this node: it is refused before its sender's funds matter. */
 const UNKNOWN_FUNDS = { funds: 0n, withdrawRound: 0n }
 
