@@ -16,8 +16,10 @@ export interface ManagerVariables {
 
 /** A sign of life comes twice as often as it is due. */
 const SIGNS_PER_LIMIT = 2
-/** What could not be sent is sent again after this time. */
+/** What could not be sent is sent again after this time: systemd may be busy for a moment. */
 const RETRY_MS = 200
+/** What systemd has not taken for this long is worth a warning. */
+const WARN_AFTER_MS = 1_000
 
 /**
  * Tells systemd how far the node has come: `READY=1` once it can serve, `STATUS=` at each step, `STOPPING=1` at its end,
@@ -32,7 +34,9 @@ export class ServiceManager implements Service {
   readonly #signMs: number | null
   /** Not delivered yet, oldest first; of each variable the newest value. */
   readonly #unsent = new Map<string, string>()
-  #hasFailed = false
+  /** When delivery first failed; null while it succeeds. */
+  #failsSince: number | null = null
+  #hasWarned = false
 
   /** Throws NodeError `not-sent` if the variables name no socket. */
   constructor(
@@ -88,10 +92,14 @@ export class ServiceManager implements Service {
     try {
       this.#socket.send([...this.#unsent].map(([name, value]) => `${name}=${value}`).join('\n'))
       this.#unsent.clear()
-      this.#hasFailed = false
+      this.#failsSince = null
+      this.#hasWarned = false
     } catch (error) {
-      if (!this.#hasFailed) this.#log.warn('systemd not told yet, retrying', { reason: messageOf(error) })
-      this.#hasFailed = true
+      const now = this.#clock.now()
+      this.#failsSince ??= now
+      if (this.#hasWarned || now - this.#failsSince < WARN_AFTER_MS) return
+      this.#log.warn('systemd not told yet, retrying', { reason: messageOf(error) })
+      this.#hasWarned = true
     }
   }
 }
