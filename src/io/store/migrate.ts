@@ -32,8 +32,8 @@ export async function migrate({ db, schema }: Database, migrations = MIGRATIONS)
       )
     }
     for (const migration of migrations.filter((step) => step.version > version)) {
-      const own = schema === null ? [] : (migration.postgres ?? [])
-      for (const statement of [...migration.statements, ...own]) await sql.raw(statement).execute(tx)
+      const own = schema === null ? migration.sqlite : migration.postgres
+      for (const statement of [...migration.statements, ...(own ?? [])]) await sql.raw(statement).execute(tx)
       await migration.fill?.(tx)
       await sql`insert into migrations (version) values (${migration.version})`.execute(tx)
       if (migration.version < FIRST_WITH_OLDEST) continue

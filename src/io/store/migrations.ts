@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import { SETTLE_BATCH } from './settle-batch.ts'
-import { SETTLE_FUNCTIONS, SETTLE_TABLES } from './settle-function.ts'
+import { BALANCE_INDEXES, SETTLE_FUNCTIONS, SETTLE_TABLES } from './settle-function.ts'
 import { SETTLE_LEDGER } from './settle-ledger.ts'
 import { SETTLE_PARTS } from './settle-parts.ts'
 import type { Tables } from './tables.ts'
@@ -21,6 +21,8 @@ export interface Migration {
   readonly statements: readonly string[]
   /** For PostgreSQL only, after the others. */
   readonly postgres?: readonly string[]
+  /** For SQLite only, after the others. */
+  readonly sqlite?: readonly string[]
   /** Runs after the statements, for what they cannot do. */
   fill?(tx: Kysely<Tables>): Promise<void>
 }
@@ -184,5 +186,12 @@ export const MIGRATIONS: readonly Migration[] = [
       `create table rewards (
         round bigint primary key, reward text, fee text, tx_hash text, at bigint not null)`,
     ],
+  },
+  {
+    version: 13,
+    oldest: 6,
+    statements: [],
+    // A segment looks at the debts and the idle credit of its sender, not at all of its sessions.
+    sqlite: BALANCE_INDEXES,
   },
 ]

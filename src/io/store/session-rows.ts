@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { PricePerPixel } from '../../domain/ticket.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -6,6 +6,11 @@ import type { Tables } from './tables.ts'
 
 /** The session id of the row with what is left of a sender's forgotten sessions; no session has this id. */
 export const LEFTOVER = ''
+
+/** Written out, so that databases see that the indexes of such rows fit (`BALANCE_INDEXES`). */
+const OWES = sql<boolean>`amount like '-%'`
+const IS_CREDIT = sql<boolean>`amount not like '-%'`
+const IS_OPEN = sql<boolean>`amount <> '0'`
 
 /** The stored state of a session. */
 export interface SessionRow {
@@ -89,23 +94,26 @@ export async function takeLeftovers(
   sessionId: string,
   idleSinceMs: number,
 ): Promise<Leftovers> {
-  const rows = await tx
+  const ofSender = tx
     .selectFrom('balances')
     .selectAll()
     .where('sender', '=', sender)
-    .where('session_id', '!=', sessionId)
-    .where((e) => e.or([e('session_id', '=', LEFTOVER), e('updated_at', '<=', idleSinceMs)]))
-    .orderBy('session_id')
+    .where(IS_OPEN)
     .$if(shared, (q) => q.forUpdate())
+  const forgotten = await ofSender.where('session_id', '=', LEFTOVER).execute()
+  const idle = await ofSender
+    .where('updated_at', '<=', idleSinceMs)
+    .where('session_id', 'not in', [sessionId, LEFTOVER])
+    .orderBy('session_id')
     .execute()
+  const rows = [...forgotten, ...idle]
   const amounts = rows.map(({ amount }) => Rational.parse(amount))
   const left = amounts.reduce((sum, amount) => sum + amount.ceil(), 0n)
   if (left <= 0n) return { amount: Rational.zero, price: null }
   let price: PricePerPixel | null = null
   for (const [index, row] of rows.entries()) {
-    const sign = amounts[index]!.sign
-    if (sign === 0) continue
-    const paidFor = sign < 0 || row.price === null ? null : Rational.parse(row.price)
+    const isPaid = amounts[index]!.sign > 0 && row.price !== null
+    const paidFor = isPaid ? Rational.parse(row.price!) : null
     if (paidFor && (!price || paidFor.cmp(price) > 0)) price = paidFor
     const nowMs = Number(row.updated_at)
     await setSession(tx, sender, row.session_id, { amount: Rational.zero, nowMs })
@@ -115,13 +123,16 @@ export async function takeLeftovers(
 
 /** The sum of the sender's negative balances, less the credit in its idle sessions; at least 0. */
 export async function owedBy(db: Kysely<Tables>, sender: Address, idleSinceMs: number): Promise<Rational> {
-  const rows = await db
-    .selectFrom('balances')
-    .select('amount')
-    .where('sender', '=', sender)
-    .where((e) =>
-      e.or([e('amount', 'like', '-%'), e('session_id', '=', LEFTOVER), e('updated_at', '<=', idleSinceMs)]),
-    )
+  const amounts = db.selectFrom('balances').select('amount').where('sender', '=', sender)
+  const credit = amounts.where(IS_CREDIT)
+  const idle = credit
+    .where(IS_OPEN)
+    .where('updated_at', '<=', idleSinceMs)
+    .where('session_id', '!=', LEFTOVER)
+  const rows = await amounts
+    .where(OWES)
+    .unionAll(idle)
+    .unionAll(credit.where('session_id', '=', LEFTOVER))
     .execute()
   const total = rows.reduce((sum, { amount }) => sum + Rational.parse(amount).ceil(), 0n)
   return Rational.of(total < 0n ? -total : 0n)

@@ -7,6 +7,12 @@
 
 import { addedWinners, ENTER_BATCH, LEAVE_BATCH, useNonces } from './settle-shared.ts'
 
+/** The debts of a sender, and its sessions with debts or credit by age. */
+export const BALANCE_INDEXES: readonly string[] = [
+  `create index balances_owing on balances (sender) where amount like '-%'`,
+  `create index balances_left on balances (sender, updated_at) where amount <> '0'`,
+]
+
 /** What the function keeps: fees set aside, and the last batch of each process that calls it. */
 export const SETTLE_TABLES: readonly string[] = [
   `create table holds (
@@ -16,8 +22,7 @@ export const SETTLE_TABLES: readonly string[] = [
   `create index holds_by_end on holds (ends_at)`,
   `create table writers (
     writer text primary key, seq bigint not null, answer text not null, updated_at bigint not null)`,
-  `create index balances_owing on balances (sender) where amount like '-%'`,
-  `create index balances_left on balances (sender, updated_at) where amount <> '0'`,
+  ...BALANCE_INDEXES,
 ]
 
 /** Numerator and denominator of a fraction, sums, and rounding. */

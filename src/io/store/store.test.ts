@@ -148,7 +148,7 @@ test('SQLite: a database of the first version is brought up to date when it is o
   const { DatabaseSync } = await import('node:sqlite')
   const file = new DatabaseSync(location)
   file.exec(
-    `drop index transactions_by_day; drop index tickets_by_time; drop index tickets_by_state_and_time;
+    `drop index balances_owing; drop index balances_left; drop index transactions_by_day; drop index tickets_by_time; drop index tickets_by_state_and_time;
      drop index tickets_by_sender_and_time; drop table ticket_story; drop table ticket_transactions;
      drop table ledger; drop table rewards; alter table tickets drop column session_id; alter table tickets drop column source;
      alter table tickets drop column received_by;
