@@ -8,7 +8,7 @@ import { heapOf } from './heap.ts'
 import { nullEngineNetwork } from './null-engine-network.ts'
 import { cpuMsWithChildren } from './postgres-usage.ts'
 import { PushLoad } from './push-load.ts'
-import { cpuMsOf, numbersIn, percentile, round } from './statistics.ts'
+import { cpuMsOf, numbersIn, round } from './statistics.ts'
 
 // What a segment and a session cost an orchestrator, whose engine takes no time, as its sessions become more: the same
 // number of segments a second of 1, 10, 100 and 1,000 sessions. Two networks run at the same time, one with SQLite and one with
@@ -16,11 +16,12 @@ import { cpuMsOf, numbersIn, percentile, round } from './statistics.ts'
 
 const SESSIONS = [1, 10, 100, 1_000] as const
 const SEGMENT_MS = 2_000
+/** So many more sessions are opened to see what one takes: beside few sessions and beside many the same number. */
+const MORE = 100
 /** Segments of each session before the heap is measured. */
 const SEGMENTS_OF_A_LOOK = 3
-/** What few sessions take is the median of several looks, once the node has worked long enough to fill its rings of events. */
-const LOOKS: Readonly<Record<number, number>> = { 1: 15, 10: 3 }
-const LOOKS_FROM = 100
+/** After this long without a segment a stream has ended everywhere, and the connections of its session are closed. */
+const ENDED_AFTER_MS = 130_000
 /** Sessions that are opened at the same time. */
 const OPENED_AT_ONCE = 8
 const TRIES = 5
@@ -40,7 +41,7 @@ const { values: options } = parseArgs({
     // Seconds of each measurement, and of the warm-up before.
     seconds: { type: 'string', default: '40' },
     warm: { type: 'string', default: '40' },
-    // The most sessions, 100 or more.
+    // The most sessions.
     most: { type: 'string', default: '1000' },
   },
 })
@@ -55,6 +56,7 @@ class Side {
   readonly #storeCpuMs: () => number
   /** When each stream's last segment was begun, the longest ago first. */
   readonly #streams = new Map<string, number>()
+  #begun = 0
   readonly cpuMs: Record<string, number> = {}
   readonly kb: Record<string, number> = {}
   /** As the orchestrator counts them after the measurement. */
@@ -77,7 +79,7 @@ class Side {
   async open(sessions: number): Promise<void> {
     const opening = async () => {
       while (this.#streams.size < sessions) {
-        const stream = `scale${this.#streams.size}`
+        const stream = `scale${this.#begun++}`
         // On a machine that is too busy the first answer may be a refusal; opening is not measured.
         for (let tries = 1, pushed = 0; pushed < SEGMENTS_OF_A_LOOK; ) {
           try {
@@ -95,6 +97,13 @@ class Side {
       }
     }
     await Promise.all(Array.from({ length: OPENED_AT_ONCE }, opening))
+  }
+
+  /** Ends all sessions but so many, and keeps those alive meanwhile. */
+  async keep(sessions: number): Promise<void> {
+    if (this.opened <= sessions) return
+    for (const stream of [...this.#streams.keys()].slice(sessions)) this.#streams.delete(stream)
+    await this.push(ENDED_AFTER_MS)
   }
 
   /** So many segments of the sessions that there are, as fast as others are opened. */
@@ -150,7 +159,7 @@ class Side {
 
 await using postgres = await Postgres.start()
 const url = await postgres.newDatabase()
-const maxSessions = most + 100
+const maxSessions = most + 2 * MORE
 await using own = await nullEngineNetwork({ maxSessions, store: null, blockTimeS: BLOCK_TIME_S })
 await using shared = await nullEngineNetwork({ maxSessions, store: url, blockTimeS: BLOCK_TIME_S })
 const sides = [
@@ -160,11 +169,14 @@ const sides = [
 const both = (run: (side: Side) => Promise<void>) => Promise.all(sides.map(run))
 
 console.log(`An orchestrator whose engine takes no time, behind a gateway, payments on: ${rate} segments a second of all sessions in turn.
-CPU is the processor time for a segment, of the orchestrator and, in the second network, of PostgreSQL with it; memory is the
-orchestrator's JavaScript heap after a full collection, without the bytes of renditions. Both networks run at the same time.
+CPU is the processor time for a segment, of the orchestrator and, in the second network, of PostgreSQL with it; memory is what
+each of ${MORE} further sessions takes of the orchestrator's JavaScript heap after a full collection, without the bytes of
+renditions. Both networks run at the same time.
 `)
 await both((side) => side.open(1))
 await both(async (side) => void (await side.push(warmS * 1000)))
+// The first ones compile code and fill what is bounded.
+await both((side) => side.open(1 + MORE))
 const sizes = SESSIONS.filter((count) => count <= most)
 for (const sessions of sizes) await both((side) => atSize(side, sessions))
 console.log(row('sessions', ...sides.flatMap(({ name }) => [`${name}: open`, 'CPU ms', 'kB a session'])))
@@ -189,32 +201,25 @@ for (const { name, cpuMs, kb } of sides) {
   console.log(JSON.stringify({ cpuMsPerSegment: cpuMs, kbPerSession: kb }))
 }
 
-/** Few sessions are measured under load first, since more are opened to see what one takes. */
 async function atSize(side: Side, sessions: number): Promise<void> {
-  const looks = LOOKS[sessions]
-  if (looks === undefined) side.kb[sessions] = await grown(side, sessions - side.opened)
-  else await side.open(sessions)
+  await side.keep(sessions)
+  await side.open(sessions)
   await side.measure(sessions)
-  if (sessions !== LOOKS_FROM) return
-  for (const [few, count] of Object.entries(LOOKS)) {
-    const grew: number[] = []
-    for (let i = 0; i < count; i++) grew.push(await grown(side, Number(few)))
-    side.kb[few] = round(percentile(grew, 50))
-  }
+  side.kb[sessions] = await grown(side)
 }
 
 /**
- * Opens that many more sessions. Resolves to the kB by which the heap grew for each, more than it did by as many segments of the
+ * Opens more sessions. Resolves to the kB by which the heap grew for each, more than it did by as many segments of the
  * sessions that there were.
  */
-async function grown(side: Side, sessions: number): Promise<number> {
+async function grown(side: Side): Promise<number> {
   const heap = async () => (await heapOf(side.network.orchestrator)).objects
   const first = await heap()
-  await side.goOn(sessions * SEGMENTS_OF_A_LOOK)
+  await side.goOn(MORE * SEGMENTS_OF_A_LOOK)
   const before = await heap()
-  await side.open(side.opened + sessions)
+  await side.open(side.opened + MORE)
   const after = await heap()
-  return round((after - before - (before - first)) / 1024 / sessions)
+  return round((after - before - (before - first)) / MORE / 1024)
 }
 
 function row(...cells: readonly (string | number)[]): string {
