@@ -27,7 +27,7 @@ const CASES: readonly Shown[] = [
   [HTTP, 'an mp4 is stored only as mp4 and returned as mp4'],
   [GATEWAY, 'a pusher may rename the stream; a second name for it ends the older one'],
   ['src/io/http/auth-webhook.test.ts', `'{"streamID":"123"}'`],
-  [GATEWAY, 'as many streams as -maxSessions allows, and one more when one has ended'],
+  [GATEWAY, 'as many streams as -maxSessions allows now, and one more when one has ended'],
   [GATEWAY, 'hit max transcode attempts: UnknownResponse'],
   [GATEWAY, 'durations below zero and above five minutes are refused'],
   [GATEWAY, "'a doubled price'"],

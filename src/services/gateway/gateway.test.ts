@@ -86,32 +86,26 @@ async function setUp(
       events: { tell: (event) => void events.push(event) },
     },
   )
-  const gateway = new Gateway(
-    {
-      maxSessions: 10,
-      maxAttempts: 3,
-      profiles: presets.slice(-2),
-      weights: onchain ? WEIGHTS : null,
-      localVerify: onchain,
-      minOrchestratorVersion: '',
-      ...options,
-    },
-    {
-      directory,
-      facts: { stakeOf: () => 0n, perfScoreOf: () => null },
-      client: network,
-      payer,
-      signer,
-      media,
-      store,
-      clock,
-      dice,
-      log,
-      events: { tell: (event) => void events.push(event) },
-      causes,
-      paying: onchain ? PAYING : null,
-    },
-  )
+  const settings = {
+    ...{ maxSessions: 10, maxAttempts: 3, profiles: presets.slice(-2), localVerify: onchain },
+    ...{ weights: onchain ? WEIGHTS : null, minOrchestratorVersion: '' },
+    ...options,
+  }
+  const gateway = new Gateway(settings, {
+    directory,
+    facts: { stakeOf: () => 0n, perfScoreOf: () => null },
+    client: network,
+    payer,
+    signer,
+    media,
+    store,
+    clock,
+    dice,
+    log,
+    events: { tell: (event) => void events.push(event) },
+    causes,
+    paying: onchain ? PAYING : null,
+  })
   const supervisor = new Supervisor()
   await supervisor.start(gateway)
   return {
@@ -123,6 +117,7 @@ async function setUp(
     events,
     causes,
     gateway,
+    settings,
     signer,
     kinds: () => events.map(({ kind }) => kind),
     push: (segment: Partial<PushedSegment> = {}, signal = never) => gateway.serve(pushed(segment), signal),
@@ -1155,13 +1150,16 @@ test('first segments that come at once share one stream', async () => {
   assert.equal(orchestrator.submissions.length, 3)
 })
 
-test('as many streams as -maxSessions allows, and one more when one has ended', async () => {
+test('as many streams as -maxSessions allows now, and one more when one has ended', async () => {
   await using set = await setUp([one()], { maxSessions: 1 })
   await set.push()
   await set.push({ sequence: 1n })
   await assert.rejects(set.push({ externalId: 'other' }), { code: 'stream-refused' })
-  await set.clock.wind(121_000)
+  set.settings.maxSessions = 2
   await set.push({ externalId: 'other' })
+  await assert.rejects(set.push({ externalId: 'third' }), { code: 'stream-refused' })
+  await set.clock.wind(121_000)
+  await set.push({ externalId: 'third' })
 })
 
 test('a pusher may rename the stream; a second name for it ends the older one', async () => {

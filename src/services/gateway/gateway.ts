@@ -69,7 +69,13 @@ export class Gateway implements Service {
     const noSessions = new NoSessions({ foundAt }, { causes, paying })
     this.noSessions = noSessions
     this.#streams = new LiveStreams(
-      { maxStreams: options.maxSessions, areOpen: authority === null },
+      {
+        areOpen: authority === null,
+        // An operator may change it.
+        get maxStreams() {
+          return options.maxSessions
+        },
+      },
       { clock, events, causes, forgotten: (manifestId) => noSessions.settled(manifestId) },
     )
     const { dice, media, refuted = null } = needs
