@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodePath, objectPath, parseStreamPath, pathExtension, sequenceOf } from './stream-name.ts'
+import {
+  encodePath,
+  isMisleading,
+  objectPath,
+  parseStreamPath,
+  pathExtension,
+  sequenceOf,
+} from './stream-name.ts'
 
 const names: readonly [string, string, string][] = [
   ['/live/movie/12.ts', 'movie', '12'],
@@ -29,6 +36,23 @@ for (const [path, manifestId, rest] of names) {
     assert.deepEqual(parseStreamPath(path), { manifestId, rest })
   })
 }
+
+test('a path is misleading where readers of URLs find another one in it', () => {
+  const here = 'http://gw.example'
+  for (const path of [
+    '/live/a/../b',
+    '/live/./b',
+    '/live/a/%2e%2E/b',
+    '/live/a/..\\b',
+    '/live/a/.\t./b',
+    '/live/..',
+  ]) {
+    assert.notEqual(new URL(here + path).pathname, path)
+    assert.equal(isMisleading(path), true, path)
+  }
+  for (const path of ['/live/a..b/0.ts', '/live/.../1.ts', '/live/..a', '/live/a/.ts'])
+    assert.equal(isMisleading(path), false, path)
+})
 
 test('a sequence number is the digits of the last element; any other name is 0', () => {
   const cases: readonly [string, bigint][] = [

@@ -32,6 +32,17 @@ export function playedName(asked: string | null, inUrl: string): string {
   return asked === null ? inUrl : parseStreamPath(asked).manifestId
 }
 
+/**
+ * Whether readers of URLs may find another path in this one: one with `.` or `..`, also behind what they take for a slash or
+ * drop. A webhook would judge another stream than the one that is named.
+ */
+export function isMisleading(path: string): boolean {
+  return path
+    .replace(/[\t\n\r]/g, '')
+    .split(/[/\\]/)
+    .some((element) => /^(\.|%2e){1,2}$/i.test(element))
+}
+
 /** The extension of the last path element, with its dot, as written; empty if there is none. */
 export function pathExtension(path: string): string {
   const dot = path.lastIndexOf('.')

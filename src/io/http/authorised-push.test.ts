@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
-import { openRaw } from '../../../test/net/raw-http.ts'
+import { openRaw, sendRaw } from '../../../test/net/raw-http.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import type { StreamConfig } from '../../services/gateway/pushed-segment.ts'
 import type { StreamVerdict } from '../../services/gateway/stream-authority.ts'
@@ -115,6 +115,21 @@ test('a publisher that is denied is told so before it has sent its segment, of w
   assert.equal(http.bytesHeld, 0)
   assert.equal(set.port.served.length, 0)
   socket.destroy()
+})
+
+test('a path that a webhook may take for another is refused before it is asked', async () => {
+  await using set = await setUp({ mine: ALLOWED, victim: ALLOWED })
+  for (const path of [
+    '/live/victim/../mine/0.ts',
+    '/live/victim/%2e%2e/mine/0.ts',
+    '/live/victim/..%5cmine/0.ts',
+  ]) {
+    const head = `PUT ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx`
+    const { status, text } = await sendRaw(set.port.http, [head])
+    assert.equal(status, 400)
+    assert.match(text, /\r\n\r\nBad URL url=/)
+  }
+  assert.deepEqual([set.asked, set.streams()], [[], []])
 })
 
 test('what is refused for its URL is not asked about', async () => {

@@ -3,7 +3,7 @@ import { finished } from 'node:stream/promises'
 import { type Cause, sentenceOf } from '../../domain/causes.ts'
 import type { NodeEventOf, NodeEvents } from '../../domain/events.ts'
 import { extensionOf, mimeTypeOf } from '../../domain/rendition.ts'
-import { parseStreamPath, pathExtension, sequenceOf } from '../../domain/stream-name.ts'
+import { isMisleading, parseStreamPath, pathExtension, sequenceOf } from '../../domain/stream-name.ts'
 import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -85,6 +85,7 @@ export async function ingest(
       throw new Refusal(405, `http push request wrong method=${request.method}`)
     }
     const config = configOf(request)
+    if (isMisleading(path)) throw new Refusal(400, `Bad URL url=${path}`)
     const grant = await admission(request, path, needs)
     using body = await bodyOf(request, needs)
     const described = describeSegment(request, path, body.bytes, config)

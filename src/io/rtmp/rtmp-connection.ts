@@ -12,7 +12,7 @@ import { MediaHub, type Player } from './media-hub.ts'
 import { RtmpError } from './rtmp-error.ts'
 import { type RtmpEvent, RtmpSession, type StreamRequest } from './rtmp-session.ts'
 import { type CutSegment, SegmentCutter } from './segment-cutter.ts'
-import { manifestIdOf, urlOf } from './stream-request.ts'
+import { isMisleadingRequest, manifestIdOf, urlOf } from './stream-request.ts'
 
 /** A client that neither publishes nor plays is disconnected after this. */
 const IDLE_MS = 10_000
@@ -219,6 +219,8 @@ export class RtmpConnection implements Player {
     try {
       const { localAddress = '', localPort = 0 } = this.#socket
       const own = hostAndPort(withoutMapping(localAddress), localPort)
+      if (isMisleadingRequest(request))
+        throw new NodeError<'bad-name'>('bad-name', 'no stream has . or .. in the path of its name')
       const grant = await gateway.authorize(urlOf(request, own))
       if (this.#isClosed) return
       publication = gateway.publish(name, grant)

@@ -250,6 +250,24 @@ test('what a publisher sends before the webhook decides is counted, and bounded 
   assert.deepEqual([...gateway.names], [])
 })
 
+test('a name that a webhook may take for another is refused before it is asked', async (t) => {
+  const { client, gateway } = await setUp(t)
+  const asked: string[] = []
+  gateway.authorize = async (url) => {
+    asked.push(url)
+    return null
+  }
+  for (const name of ['victim/../mine', 'victim/%2e%2E/mine', 'victim/..\\mine', 'victim/.\t./mine']) {
+    const publisher = await (await client()).begin(...publishing('live', name))
+    await publisher.hears('NetStream.Publish.BadName')
+    await publisher.closes()
+  }
+  assert.deepEqual(asked, [])
+  const other = await (await client()).begin(...publishing('live', 'mine..x?from=../victim'))
+  await other.hears('NetStream.Publish.Start')
+  other.socket.destroy()
+})
+
 test('a publisher that the webhook denies is told so, and its key is in no log', async (t) => {
   const { client, gateway, log } = await setUp(t)
   gateway.authorize = () =>

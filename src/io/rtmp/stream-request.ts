@@ -1,4 +1,4 @@
-import { parseStreamPath } from '../../domain/stream-name.ts'
+import { isMisleading, parseStreamPath } from '../../domain/stream-name.ts'
 import type { StreamRequest } from './rtmp-session.ts'
 
 /**
@@ -6,7 +6,12 @@ import type { StreamRequest } from './rtmp-session.ts'
  * app swallows the name, as with peers. Empty if it names none.
  */
 export function manifestIdOf(request: StreamRequest): string {
-  return parseStreamPath(`/${pathOf(request).split('?', 1)[0]}`).manifestId
+  return parseStreamPath(`/${unasked(request)}`).manifestId
+}
+
+/** Whether a webhook may take the URL of a client for that of another stream. */
+export function isMisleadingRequest(request: StreamRequest): boolean {
+  return isMisleading(unasked(request))
 }
 
 /**
@@ -23,4 +28,9 @@ function pathOf({ app, name }: StreamRequest): string {
     .map((part) => part.replace(/^\/+|\/+$/g, ''))
     .filter((part) => part !== '')
     .join('/')
+}
+
+/** The path without its query. */
+function unasked(request: StreamRequest): string {
+  return pathOf(request).split('?', 1)[0]!
 }
