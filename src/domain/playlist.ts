@@ -20,8 +20,8 @@ export interface PlaylistEntry {
   readonly bytes?: number
   /** What it says of itself; null or absent where that is not known. */
   readonly facts?: SegmentFacts | null
-  /** When it began, in ms since the Unix epoch; absent where that is not known. */
-  readonly startsAtMs?: number
+  /** When it began, in ms since the Unix epoch; null or absent where that is not known. */
+  readonly startsAtMs?: number | null
   /** How many times the source had jumped before; 0 if absent. */
   readonly jumps?: number
 }
@@ -89,7 +89,7 @@ export function writeMediaPlaylist(playlist: MediaPlaylist, { isEnded = false } 
     lines.push('#EXT-X-INDEPENDENT-SEGMENTS')
   for (const entry of entries) {
     for (; jumps < (entry.jumps ?? 0); jumps++) lines.push('#EXT-X-DISCONTINUITY')
-    if (entry.startsAtMs !== undefined) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${isoTime(entry.startsAtMs)}`)
+    if (entry.startsAtMs != null) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${isoTime(entry.startsAtMs)}`)
     const { durationMs, path, url } = entry
     lines.push(`#EXTINF:${(durationMs / 1000).toFixed(3)},`, url ?? `/stream/${encodePath(path)}`)
   }

@@ -30,7 +30,10 @@ function segment(number: number, changes: Partial<SourceSegment> = {}): SourceSe
 function places(segments: readonly SourceSegment[]): string {
   const timeline = segments.reduce(placeSegment, [] as SourceTimeline)
   return timeline
-    .map(({ place, sequence }) => `${sequence}@${(place.startsAtMs - NOW) / 1000}/${place.jumps}`)
+    .map(({ place: { jumps, startsAtMs }, sequence }) => {
+      const seconds = startsAtMs === null ? '?' : (startsAtMs - NOW) / 1000
+      return `${sequence}@${seconds}/${jumps}`
+    })
     .join(' ')
 }
 
@@ -88,6 +91,12 @@ test('a segment that comes late takes its place, and moves none that players hav
   assert.equal(places([segment(5), segment(4)]), '4@8/0 5@10/0')
   const other = segment(1, { facts: facts(90_000) })
   assert.equal(places([segment(0), segment(2, { facts: facts(4_000) }), other]), '0@0/0 1@2/1 2@4/1')
+})
+
+test('one that comes late has no time where that was given away', () => {
+  const hurried = (number: number) => segment(number, { arrivedAtMs: NOW + 2_000 })
+  assert.equal(places([0, 3, 1, 2, 4].map(hurried)), '0@0/0 1@?/0 2@?/0 3@2/1 4@4/1')
+  assert.equal(places([hurried(0), segment(3), hurried(1)]), '0@0/0 1@2/0 3@6/1')
 })
 
 test('a number that comes again keeps its place, and old ones are forgotten', () => {

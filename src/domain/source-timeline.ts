@@ -3,8 +3,8 @@ import type { ClockSpan, SegmentFacts } from './segment-facts.ts'
 
 /** Where a segment lies in its stream, the same for its source and all renditions. */
 export interface Place {
-  /** When it began, in ms since the Unix epoch. */
-  readonly startsAtMs: number
+  /** When it began, in ms since the Unix epoch; null for one that came when the time between its neighbours was given away. */
+  readonly startsAtMs: number | null
   /** How many times the source had jumped before. */
   readonly jumps: number
   readonly durationMs: number
@@ -40,9 +40,10 @@ export function placeSegment(timeline: SourceTimeline, segment: SourceSegment): 
   const { arrivedAtMs, ...kept } = segment
   const at = timeline.findLastIndex(({ sequence }) => sequence < segment.sequence) + 1
   const [before, after] = [timeline[at - 1], timeline[at]]
+  const timed = timeline.slice(0, at).findLast(({ place }) => place.startsAtMs !== null)
   const place = {
     durationMs: segment.durationMs,
-    startsAtMs: startOf(segment, before, after),
+    startsAtMs: startOf(segment, timed, after),
     jumps: jumpsBefore(segment, before, after),
   }
   return timeline.toSpliced(at, 0, { ...kept, place }).slice(-MAX_KNOWN)
@@ -53,11 +54,18 @@ export function placeOf(timeline: SourceTimeline, sequence: bigint): Place | nul
   return timeline.findLast((known) => known.sequence === sequence)?.place ?? null
 }
 
-function startOf(segment: SourceSegment, before: Placed | undefined, after: Placed | undefined): number {
-  const madeAtMs = segment.arrivedAtMs - segment.durationMs
-  if (!before) return after ? after.place.startsAtMs - segment.durationMs : madeAtMs
-  const followsAtMs = before.place.startsAtMs + before.durationMs
-  if (after) return followsAtMs
+/** `before`: the last one before it whose time is known. */
+function startOf(
+  segment: SourceSegment,
+  before: Placed | undefined,
+  after: Placed | undefined,
+): number | null {
+  const { arrivedAtMs, durationMs } = segment
+  const madeAtMs = arrivedAtMs - durationMs
+  const nextAtMs = after?.place.startsAtMs ?? null
+  if (!before) return nextAtMs === null ? madeAtMs : nextAtMs - durationMs
+  const followsAtMs = before.place.startsAtMs! + before.durationMs
+  if (after) return nextAtMs === null || nextAtMs - followsAtMs >= durationMs ? followsAtMs : null
   const isNext = segment.sequence === before.sequence + 1n
   return Math.max(followsAtMs, isNext && madeAtMs - followsAtMs < LATE_MS ? followsAtMs : madeAtMs)
 }
