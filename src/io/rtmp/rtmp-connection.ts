@@ -105,11 +105,15 @@ export class RtmpConnection implements Player {
     if (this.#waiting) return
     const quietMs = now - this.#activeMs
     if (this.#publishing) {
-      // A publisher that is not read cannot send.
-      if (this.#socket.isPaused()) this.#activeMs = now
-      else if (quietMs > SILENCE_MS)
+      if (this.#socket.isPaused()) {
+        // A publisher that is not read cannot send.
+        this.#activeMs = now
+        this.#startPace(this.#publishing, now)
+      } else if (quietMs > SILENCE_MS) {
         this.#refuse('NetStream.Publish.Idle', `no media came for ${SILENCE_MS / 1000} s`)
-      else this.#checkPace(this.#publishing, now)
+      } else {
+        this.#checkPace(this.#publishing, now)
+      }
     } else if (!this.#playing && quietMs > IDLE_MS) {
       this.close(`the client did not publish or play within ${IDLE_MS / 1000} s`)
     }
@@ -260,7 +264,7 @@ export class RtmpConnection implements Player {
     const publishing: Publishing = { publication, cutter, hub, work: new Set(), sequence: 0n }
     this.#publishing = publishing
     this.#activeMs = clock.now()
-    this.#pace = { sinceMs: this.#activeMs, receivedMs: 0 }
+    this.#startPace(publishing, this.#activeMs)
     hubs.set(manifestId, hub)
     log.info('publisher connected', { manifestId, client: this.#clientIp })
     this.#session.accept()
@@ -315,8 +319,13 @@ export class RtmpConnection implements Player {
       const [got, took] = [(gained / 1000).toFixed(1), PACE_EVERY_MS / 1000]
       this.#refuse('NetStream.Publish.Rejected', `only ${got} s of the stream came in ${took} s`)
     } else {
-      this.#pace = { sinceMs: now, receivedMs }
+      this.#startPace(publishing, now)
     }
+  }
+
+  /** Its pace is measured from now on. */
+  #startPace({ cutter: { receivedMs } }: Publishing, now: number): void {
+    this.#pace = { sinceMs: now, receivedMs }
   }
 
   /** Ends a publisher with a reason. */

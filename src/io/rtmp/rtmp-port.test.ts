@@ -152,6 +152,27 @@ test('a publisher far slower than its stream is disconnected', async (t) => {
   )
 })
 
+test('a publisher that the gateway does not read meanwhile is not too slow, nor silent', async (t) => {
+  const { client, clock, gateway } = await setUp(t)
+  const work = Promise.withResolvers<void>()
+  let serving = 0
+  gateway.serve = () => {
+    serving++
+    return work.promise
+  }
+  // With eight at work it is not read.
+  const eager = await (await client()).begin(...publishing('live', 'movie'), CONFIG, ...pictures(0, 18_500))
+  await eager.hears('NetStream.Publish.Start')
+  await eventually('eight segments at work', () => serving >= 8)
+  await clock.wind(65_000)
+  work.resolve()
+  await clock.wind(5_000)
+  assert.equal(eager.isClosed, false)
+  eager.say(...pictures(18_500, 20_500))
+  await clock.wind(2_000)
+  assert.equal(eager.isClosed, false)
+})
+
 test('a player gets the parameters and then frames from a key frame on, and is told the end', async (t) => {
   const { client } = await setUp(t)
   const publisher = await (await client()).begin(...publishing('live', 'movie'), CONFIG, key(0), frame(500))
