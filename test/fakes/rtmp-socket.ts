@@ -30,8 +30,9 @@ export class RtmpSocket extends EventEmitter {
     this.#isPaused = false
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array, isDone?: () => void): void {
     this.writtenBytes += bytes.length
+    isDone?.()
   }
 
   end(): void {

@@ -25,6 +25,8 @@ const PACE_MS = 20_000
 const MAX_AT_WORK = 8
 /** A player that is further behind is disconnected, and a client that does not read its answers. */
 const MAX_UNSENT_BYTES = 8_000_000
+/** Where all clients together are too far behind, those that are further behind than this are disconnected. */
+const FAIR_UNSENT_BYTES = 128_000
 /** How long a client may take to read why it is disconnected. */
 const HANG_UP_MS = 1_000
 const RANDOM_NAME_BYTES = 4
@@ -49,8 +51,10 @@ export interface RtmpConnectionNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  /** Takes note of a change in the bytes that the connection holds; false where there is no room. */
-  readonly held: (change: number) => boolean
+  /** Takes note of a change in the bytes that the connection holds, to `own`; false where there is no room. */
+  readonly held: (change: number, own: number) => boolean
+  /** The same of the bytes that wait to be read by the client. */
+  readonly unsent: (change: number) => boolean
   /** Runs work that outlasts the connection. */
   readonly spawn: (name: string, work: (signal: AbortSignal) => Promise<void>) => void
 }
@@ -76,6 +80,8 @@ export class RtmpConnection implements Player {
   #waitingBytes = 0
   #playing: { readonly hub: MediaHub; readonly manifestId: string } | null = null
   #bytesHeld = 0
+  /** Of segments at work, which may outlast the connection. */
+  #bytesAtWork = 0
   #isClosed = false
   /** When it last did what it is there for. */
   #activeMs: number
@@ -124,7 +130,7 @@ export class RtmpConnection implements Player {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#leave(reason)
-    this.#needs.held(-this.#bytesHeld)
+    this.#needs.held(-this.#bytesHeld, 0)
     this.#bytesHeld = 0
     this.#socket.end()
     this.#needs.spawn('end of an RTMP connection', async (signal) => {
@@ -157,7 +163,9 @@ export class RtmpConnection implements Player {
       const held = this.#session.bytesHeld + this.#waitingBytes + (this.#publishing?.cutter.bytesHeld ?? 0)
       const change = held - this.#bytesHeld
       this.#bytesHeld = held
-      if (!this.#needs.held(change))
+      // Who does not publish has no right to a part.
+      const own = this.#publishing ? held + this.#bytesAtWork : Number.POSITIVE_INFINITY
+      if (!this.#needs.held(change, own))
         throw new RtmpError('limit', 'the gateway has no memory for another stream')
     } catch (error) {
       if (!(error instanceof RtmpError)) {
@@ -272,6 +280,8 @@ export class RtmpConnection implements Player {
 
   #serve(publishing: Publishing, { bytes, durationMs, hasVideo }: CutSegment): void {
     const { work } = publishing
+    const { length } = bytes
+    this.#countAtWork(length)
     const task = this.#deliver(publishing, {
       externalId: publishing.publication.manifestId,
       sequence: publishing.sequence++,
@@ -279,10 +289,17 @@ export class RtmpConnection implements Player {
       ...{ clientIp: this.#clientIp, isPublished: true, hasOnlySound: !hasVideo },
     }).finally(() => {
       work.delete(task)
+      this.#countAtWork(-length)
       this.#readOn()
     })
     work.add(task)
     if (work.size >= MAX_AT_WORK) this.#socket.pause()
+  }
+
+  /** Room is looked for with what comes next. */
+  #countAtWork(change: number): void {
+    this.#bytesAtWork += change
+    this.#needs.held(change, 0)
   }
 
   async #deliver(publishing: Publishing, segment: PushedSegment): Promise<void> {
@@ -361,8 +378,10 @@ export class RtmpConnection implements Player {
 
   #send(bytes: Uint8Array): void {
     if (this.#socket.destroyed || this.#isClosed) return
-    this.#socket.write(bytes)
-    if (this.#socket.writableLength > MAX_UNSENT_BYTES) {
+    const { length } = bytes
+    const hasRoom = this.#needs.unsent(length)
+    this.#socket.write(bytes, () => this.#needs.unsent(-length))
+    if (this.#socket.writableLength > (hasRoom ? MAX_UNSENT_BYTES : FAIR_UNSENT_BYTES)) {
       this.close('the client does not read what it asked for')
       this.#socket.destroy()
     }

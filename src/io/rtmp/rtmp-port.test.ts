@@ -43,6 +43,19 @@ const CONFIG = media(
 )
 const key = (timestamp: number) => media(MESSAGE.video, timestamp, 0x17, 1, 0, 0, 0, 0, 0, 0, 2, 0x65, 0x88)
 const frame = (timestamp: number) => media(MESSAGE.video, timestamp, 0x27, 1, 0, 0, 0, 0, 0, 0, 2, 0x41, 0x9a)
+/** A key frame of one unit. */
+function largeKey(timestamp: number, length: number): Message {
+  const payload = Buffer.alloc(9 + length, 1)
+  payload.set([0x17, 1, 0, 0, 0])
+  payload.writeUInt32BE(length, 5)
+  payload[9] = 0x65
+  return { type: MESSAGE.video, streamId: 1, timestamp, payload }
+}
+function largeFrame(timestamp: number, length: number): Message {
+  const message = largeKey(timestamp, length)
+  message.payload[0] = 0x27
+  return message
+}
 /** Pictures at 2 a second with a key frame every 2 s, from and to these ms. */
 const pictures = (fromMs: number, toMs: number) =>
   Array.from({ length: (toMs - fromMs) / 500 }, (_, i) => fromMs + i * 500).map((at) =>
@@ -219,6 +232,61 @@ test('connections of one host and bytes held are bounded', async (t) => {
   await eventually('the third to be refused', () => third.socket.destroyed || third.isClosed)
   first.say(...Array.from({ length: 400 }, (_, i) => frame(i + 1)))
   await first.hears('NetStream.Publish.Rejected')
+})
+
+test('segments at work count, and past half of what may be held who has much is refused, not who has little', async (t) => {
+  const { client, gateway, port } = await setUp(t, { maxBytesHeld: 1_280_000 })
+  const work = Promise.withResolvers<void>()
+  gateway.serve = () => work.promise
+  const small = await (await client()).begin(...publishing('live', 'small'), CONFIG, ...pictures(0, 1000))
+  await small.hears('NetStream.Publish.Start')
+  const greedy = await (await client()).begin(...publishing('live', 'greedy'), CONFIG)
+  await greedy.hears('NetStream.Publish.Start')
+  for (let n = 0; n < 5; n++) greedy.say(largeKey(n * 2_000, n < 4 ? 150_000 : 10_000))
+  await eventually('what is at work counts', () => port.bytesHeld > 600_000)
+  let at = 8_000
+  while (port.bytesHeld < 633_000) {
+    const before = port.bytesHeld
+    greedy.say(largeFrame(++at, 2_000))
+    await eventually('it is read', () => port.bytesHeld > before)
+  }
+  small.say(largeKey(2_000, 8_000))
+  await eventually('half of what may be held', () => port.bytesHeld > 640_000)
+  greedy.say(largeFrame(++at, 2_000))
+  await greedy.hears('NetStream.Publish.Rejected')
+  await greedy.closes()
+  assert.equal(small.isClosed, false)
+  assert.ok(gateway.names.has('small'))
+  work.resolve()
+  await eventually('the work is done', () => port.bytesHeld < 10_000)
+  small.socket.destroy()
+  await eventually('nothing is left', () => port.bytesHeld === 0)
+})
+
+test('players that read nothing are bounded together, and the others go on', async (t) => {
+  const { client, port } = await setUp(t, { maxBytesUnsent: 500_000 })
+  const publisher = await (await client()).begin(...publishing('live', 'movie'), CONFIG, key(0))
+  await publisher.hears('NetStream.Publish.Start')
+  const play = async () => {
+    const player = await (await client()).begin(
+      command(0, 'connect', 1, { app: 'live' }),
+      command(1, 'play', 3, null, 'movie'),
+    )
+    await player.hears('NetStream.Play.Start')
+    return player
+  }
+  const [reads, ...others] = [await play(), await play(), await play()]
+  for (const { socket } of others) socket.pause()
+  // More than what a system keeps for a connection.
+  for (let n = 1; n <= 60 && port.connections > 2; n++) {
+    publisher.say(largeKey(n * 100, 200_000))
+    await eventually('it arrives', () => reads!.messages.some(({ timestamp }) => timestamp === n * 100))
+    assert.ok(port.bytesUnsent < 1_500_000, `${port.bytesUnsent}`)
+  }
+  assert.equal(port.connections, 2, 'those that read nothing are gone')
+  assert.equal(reads!.isClosed, false)
+  await eventually('nothing of theirs is left', () => port.bytesUnsent === 0)
+  publisher.socket.destroy()
 })
 
 test('a publisher waits for the webhook, and nothing that it sends meanwhile is lost', async (t) => {

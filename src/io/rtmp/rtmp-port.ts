@@ -15,8 +15,12 @@ import { type PublishedStreams, RtmpConnection } from './rtmp-connection.ts'
 const MAX_CONNECTIONS = 2_000
 /** One host may be a relay in front of all publishers, or have many viewers behind it. */
 const MAX_CONNECTIONS_PER_HOST = 500
-/** Bytes of segments that have begun, of all publishers together. */
+/** Bytes of messages and segments that have begun or are at work, of all clients together. */
 const MAX_BYTES_HELD = 1_000_000_000
+/** Once half of them are held, a publisher that has more than this part of them is refused; the rest is for the others. */
+const FAIR_PARTS = 64
+/** Bytes that wait to be read, of all clients together: players of one that is slow hold no more than this and their fair part. */
+const MAX_BYTES_UNSENT = 512_000_000
 const TICK_MS = 1_000
 /** A client has this long to agree on TLS. */
 const HANDSHAKE_MS = 10_000
@@ -35,6 +39,7 @@ export interface RtmpPortOptions {
   readonly maxConnections?: number
   readonly maxConnectionsPerHost?: number
   readonly maxBytesHeld?: number
+  readonly maxBytesUnsent?: number
 }
 
 /** What the port depends on. */
@@ -57,6 +62,7 @@ export class RtmpPort implements Service {
   /** By the name of the stream. */
   readonly #hubs = new Map<string, MediaHub>()
   #bytesHeld = 0
+  #bytesUnsent = 0
   #port = 0
 
   constructor(options: RtmpPortOptions, needs: RtmpPortNeeds) {
@@ -71,9 +77,14 @@ export class RtmpPort implements Service {
     return this.#port
   }
 
-  /** Bytes of segments that have begun. */
+  /** Bytes of messages and segments that have begun or are at work. */
   get bytesHeld(): number {
     return this.#bytesHeld
+  }
+
+  /** Bytes that wait to be read by clients. */
+  get bytesUnsent(): number {
+    return this.#bytesUnsent
   }
 
   /** Open connections. */
@@ -153,9 +164,14 @@ export class RtmpPort implements Service {
     const connection = new RtmpConnection(socket, {
       ...{ clock, dice, gateway, log, hubs: this.#hubs },
       options: { maxDurationMs: this.#options.maxDurationMs },
-      held: (change) => {
+      held: (change, own) => {
         this.#bytesHeld += change
-        return change <= 0 || this.#bytesHeld <= (this.#options.maxBytesHeld ?? MAX_BYTES_HELD)
+        const most = this.#options.maxBytesHeld ?? MAX_BYTES_HELD
+        return change <= 0 || this.#bytesHeld <= (own <= most / FAIR_PARTS ? most : most / 2)
+      },
+      unsent: (change) => {
+        this.#bytesUnsent += change
+        return this.#bytesUnsent <= (this.#options.maxBytesUnsent ?? MAX_BYTES_UNSENT)
       },
       spawn: (name, work) => scope.spawn(name, work),
     })
