@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts'
+import { abortError } from './errors.ts'
 
 /**
  * Waits for work that goes on by itself, at most `ms` milliseconds of this clock. Resolves to whether it was done by then;
@@ -14,6 +15,19 @@ export async function isDoneWithin(clock: Clock, ms: number, work: Promise<unkno
     ])
   } finally {
     patience.abort()
+  }
+}
+
+/** Waits until a signal is aborted for work that may take no notice of it, such as a disk's. Rejects with AbortError then. */
+export async function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(abortError(signal))
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

@@ -79,6 +79,17 @@ test('a refusal of Google is told apart from its trouble, without what it says',
   })
 })
 
+test('a token that never comes holds up nobody who no longer waits', async () => {
+  const { google } = await setUp()
+  const { place, shown } = parseStoreAddress(`gs://bucket?endpoint=${google.endpoint}`)
+  const tokens = async () => () => new Promise<string>(() => {})
+  const objects = new GoogleObjects(place as GooglePlace, { shown, isPublic: true }, { tokens })
+  const gone = new AbortController()
+  const loading = objects.load('a/b', { signal: gone.signal })
+  gone.abort()
+  await assert.rejects(loading, { name: 'AbortError' })
+})
+
 test('no credentials of Google are handed out', async () => {
   const { objects } = await setUp()
   assert.equal(objects.grant(), null)

@@ -13,6 +13,7 @@ import {
   type SaveOptions,
   StoreError,
 } from '../../lib/object-store.ts'
+import { unlessAborted } from '../../lib/patience.ts'
 import type { OutsideStore } from '../../services/gateway/outside-store.ts'
 import { type BucketOptions, behind, readBounded } from './bucket.ts'
 import { contentTypeOf } from './content-type.ts'
@@ -114,6 +115,11 @@ export class GoogleObjects implements OutsideStore {
     return null
   }
 
+  async #token(): Promise<string> {
+    this.#opened ??= this.#tokens()
+    return await (await this.#opened)()
+  }
+
   #objectUrl(path: string): string {
     const { bucket, prefix } = this.#place
     return `/storage/v1/b/${bucket}/o/${encodeURIComponent(prefix + path)}`
@@ -128,8 +134,7 @@ export class GoogleObjects implements OutsideStore {
     const limit = AbortSignal.timeout(REQUEST_MS)
     const either = signal ? AbortSignal.any([signal, limit]) : limit
     try {
-      this.#opened ??= this.#tokens()
-      const token = await (await this.#opened)()
+      const token = await unlessAborted(this.#token(), either)
       const response = await fetch(this.#place.endpoint + url, {
         ...{ method, redirect: 'error', signal: either },
         headers: { ...headers, authorization: `Bearer ${token}` },

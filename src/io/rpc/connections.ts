@@ -1,6 +1,7 @@
 import type { ClientHttp2Session } from 'node:http2'
 import type { Reach } from '../../domain/segment.ts'
 import { abortError } from '../../lib/errors.ts'
+import { unlessAborted } from '../../lib/patience.ts'
 import type { OwnCerts } from './own-certs.ts'
 import {
   ExchangeError,
@@ -209,12 +210,4 @@ function keyOf({ origin }: URL, reach: Reach | undefined): string {
 
 function isBrokenOff(error: unknown): boolean {
   return error instanceof ExchangeError && error.code === 'unreachable'
-}
-
-/** Awaits a promise until the signal is aborted. */
-function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(abortError(signal))
-  signal.addEventListener('abort', onAbort, { once: true })
-  return Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener('abort', onAbort))
 }

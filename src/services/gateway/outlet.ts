@@ -1,9 +1,10 @@
 import type { Causes } from '../../domain/causes.ts'
 import type { StorageInfo } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { abortError, messageOf } from '../../lib/errors.ts'
+import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { isHopeless, mayPass } from '../../lib/object-store.ts'
+import { unlessAborted } from '../../lib/patience.ts'
 import type { GrantLimits, OutsideStore } from './outside-store.ts'
 
 /** The pause before the second try; it doubles with each. */
@@ -165,18 +166,5 @@ export class Outlet {
     this.#nextProbeMs = null
     this.#down = new AbortController()
     this.#needs.causes.over('object-store-failing', this.#store.shown)
-  }
-}
-
-/** Awaits work that may take no notice of the signal, such as a disk's, until the signal is aborted. */
-async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(abortError(signal))
-  if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }
