@@ -73,6 +73,18 @@ test('what is wrong with a server is an error of a known kind: trouble, an endle
   )
 })
 
+test('a listing that goes no further is at its end', async () => {
+  const again =
+    '<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a/b</Key><Size>1</Size></Contents></ListBucketResult>'
+  const seen = await seenBy(
+    '',
+    (store) => store.drop('a/'),
+    ({ method }, response) => void response.writeHead(method === 'DELETE' ? 204 : 200).end(again),
+  )
+  const lists = seen.filter(({ line }) => line.startsWith('GET'))
+  assert.equal(lists.length, 2)
+})
+
 test('what is aborted ends at once, as an abort', async () => {
   const abort = new AbortController()
   await seenBy(

@@ -109,7 +109,8 @@ export class S3Objects implements OutsideStore {
       Prefix?.startsWith(root) ? [Prefix.slice(root.length)] : [],
     )
     const [last = ''] = [files.at(-1)?.path ?? '', folders.at(-1) ?? ''].toSorted().toReversed()
-    return { files, folders, next: found.IsTruncated && last !== '' ? last : null }
+    // A server that goes no further has no more.
+    return { files, folders, next: found.IsTruncated && last !== '' && last !== after ? last : null }
   }
 
   async remove(path: string): Promise<void> {

@@ -92,3 +92,11 @@ test('it goes through the store by itself, and a store that is down is tried aga
   await clock.wind(6 * HOUR_MS)
   assert.deepEqual(await store.paths(), [])
 })
+
+test('a store that lists recordings without end ends a sweep all the same', async () => {
+  const { retention, store } = setUp()
+  let pages = 0
+  store.list = async () => ({ files: [], folders: [], next: String(pages++) })
+  assert.equal(await retention.sweep(never), 0)
+  assert.equal(pages, 1_000)
+})

@@ -2,7 +2,7 @@ import { MAX_INDEX_BYTES, readIndex } from '../../domain/recording-index.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { StoredFile } from '../../lib/object-store.ts'
+import type { Listing, StoredFile } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RecordStore } from './record-store.ts'
 import { listAll, listIndexes } from './recording-library.ts'
@@ -13,6 +13,8 @@ const INTERVAL_LIMITS_MS = [60_000, 6 * 3_600_000] as const
 const REMOVALS_AT_ONCE = 8
 /** What a sweep deletes at most in one folder; the next one goes on. */
 const MAX_PAGES = 100
+/** Of the recordings, a thousand each: a store that lists more would do so for ever. */
+const MAX_STORE_PAGES = 1_000
 const RECORDED = /^[^/]+\/\d{1,19}\.(ts|mp4)$/
 
 /** What retention depends on. */
@@ -65,8 +67,13 @@ export class RecordingRetention implements Service {
     const objects = this.#store
     const beforeMs = this.#needs.clock.now() - this.#keptMs
     let deleted = 0
-    for (let after: string | null = ''; after !== null; ) {
-      const listing = await objects.list('', { shallow: true, signal, ...(after !== '' && { after }) })
+    let after: string | null = ''
+    for (let pages = 0; after !== null && pages < MAX_STORE_PAGES; pages++) {
+      const listing: Listing = await objects.list('', {
+        shallow: true,
+        signal,
+        ...(after !== '' && { after }),
+      })
       for (const folder of listing.folders)
         deleted += await this.#sweepSession(folder.slice(0, -1), beforeMs, signal)
       after = listing.next
