@@ -23,6 +23,10 @@ const MAX_AT_ONCE = 16
 const PAUSES_MS = [250, 500]
 /** Answers of what lies before a verifier, which itself judged nothing. */
 const UNDECIDED_STATUSES: ReadonlySet<number> = new Set([502, 503, 504])
+/** After so many results in a row that waited so long in vain, one of them waits from time to time, and the others do not. */
+const AWAY_AFTER = 3
+const IN_VAIN_MS = 500
+const PROBE_MS = 5_000
 /** Faults after which the verifier cannot have answered. */
 const RETRIED: ReadonlySet<string> = new Set(['unreachable', 'cut-short'])
 
@@ -51,13 +55,19 @@ export interface ExternalVerifierNeeds {
 /**
  * Has results judged by the classifier at `-verifierUrl` (gateway.md §12), which reads them in a folder that both share, or
  * fetches them from a bucket. It has as long as an orchestrator, together with the time in which the files are written. Only
- * what judged nothing is asked again; a verifier that is away is a cause, and says nothing against a result.
+ * what judged nothing is asked again; a verifier that is away is a cause, and says nothing against a result. One that lets three
+ * results in a row wait in vain is waited for by one result every five seconds, until it judges one.
  */
 export class ExternalVerifier implements ResultVerifier, Service {
   readonly name = 'verifier of results'
   readonly #url: string
   readonly #needs: ExternalVerifierNeeds
   #atOnce = 0
+  /** Results in a row that waited in vain. */
+  #inVain = 0
+  /** When one waits again, and whether one does. */
+  #nextProbeMs = 0
+  #isProbing = false
 
   constructor(url: string, needs: ExternalVerifierNeeds) {
     this.#url = url
@@ -75,8 +85,8 @@ export class ExternalVerifier implements ResultVerifier, Service {
     const { manifestId, orchestrator } = result
     let verdict: Verdict | null = null
     try {
-      verdict = await this.#askInTurn(result, signal)
-      causes.over('verifier-failing')
+      verdict = await this.#askUnlessAway(result, signal)
+      if (verdict) causes.over('verifier-failing')
     } catch (error) {
       if (isAbort(error) && signal.aborted) throw error
       const facts = { verifier: maskUrl(this.#url), reason: messageOf(error) }
@@ -93,17 +103,42 @@ export class ExternalVerifier implements ResultVerifier, Service {
     return verdict
   }
 
+  /** Null where others have just waited in vain. */
+  async #askUnlessAway(result: JudgedResult, signal: AbortSignal): Promise<Verdict | null> {
+    if (this.#inVain < AWAY_AFTER) return await this.#askInTurn(result, signal)
+    if (this.#isProbing || this.#needs.clock.now() < this.#nextProbeMs) return null
+    this.#isProbing = true
+    try {
+      return await this.#askInTurn(result, signal)
+    } finally {
+      this.#isProbing = false
+    }
+  }
+
   async #askInTurn(result: JudgedResult, signal: AbortSignal): Promise<Verdict> {
     if (this.#atOnce >= MAX_AT_ONCE) throw unusable(`${MAX_AT_ONCE} other results wait for it`)
     this.#atOnce++
     const limitMs = segmentLimitMs(result.durationMs)
-    const endMs = this.#needs.clock.now() + limitMs
+    const sinceMs = this.#needs.clock.now()
+    const limits = { endMs: sinceMs + limitMs, expected: result.renditions.length }
     try {
       await using files = await this.#written(result, limitMs, signal)
-      return await this.#ask(bodyOf(result, files), { endMs, expected: result.renditions.length }, signal)
+      const verdict = await this.#ask(bodyOf(result, files), limits, signal)
+      this.#inVain = 0
+      return verdict
+    } catch (error) {
+      if (!signal.aborted) this.#noteFailure(sinceMs)
+      throw error
     } finally {
       this.#atOnce--
     }
+  }
+
+  /** A failure that takes no time holds up nobody. */
+  #noteFailure(sinceMs: number): void {
+    const now = this.#needs.clock.now()
+    this.#inVain = now - sinceMs < IN_VAIN_MS ? 0 : this.#inVain + 1
+    this.#nextProbeMs = now + PROBE_MS
   }
 
   /** Writes the files of a result where the verifier finds them. A bucket may hang. */

@@ -91,6 +91,38 @@ test('a bucket that hangs has no longer than the verifier, and a stream that end
   await assert.rejects(waiting, { name: 'AbortError' })
 })
 
+test('a bucket that hangs on, or a verifier that does, holds up one result every five seconds, until it judges one', async () => {
+  await using set = await setUp()
+  const { clock, server, store, verifier } = set
+  /** How long each of the results waits that come one after the other, and whether it was judged. */
+  const waited = async (count: number) => {
+    const times: (number | 'judged')[] = []
+    for (let n = 0; n < count; n++) {
+      const sinceMs = clock.now()
+      let done: number | 'judged' | null = null
+      void verifier.judge(RESULT, never).then((verdict) => {
+        done = verdict ? 'judged' : clock.now() - sinceMs
+      })
+      while (done === null) {
+        await settle()
+        if (store.state === 'up') await new Promise((resolve) => setImmediate(resolve))
+        else await clock.wind(1_000)
+      }
+      times.push(done)
+    }
+    return times
+  }
+  store.state = 'silent'
+  assert.deepEqual(await waited(7), [8_000, 8_000, 8_000, 0, 0, 0, 0])
+  await clock.wind(5_000)
+  assert.deepEqual(await waited(3), [8_000, 0, 0])
+  store.state = 'up'
+  await clock.wind(5_000)
+  assert.deepEqual(await waited(3), ['judged', 'judged', 'judged'])
+  assert.equal(server.requests.length, 3)
+  assert.deepEqual(set.causes.told.slice(-1), ['verifier-failing ended'])
+})
+
 test('files of a result that was not saved whole are removed', async () => {
   await using set = await setUp()
   const save = set.store.save.bind(set.store)
