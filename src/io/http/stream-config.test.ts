@@ -22,11 +22,11 @@ test('presets come before profiles, and without either the gateway decides', () 
 test('per-segment fields are read too, and unknown ones are ignored', () => {
   assert.deepEqual(
     parseStreamConfig(
-      '{"manifestID":"m","timeoutMultiplier":3,"forceSessionReinit":true,"verificationFreq":4,"detection":{}}',
+      '{"manifestID":"m","timeoutMultiplier":3,"forceSessionReinit":true,"verificationFreq":4,"detection":{},"streamID":"s","sessionID":"t"}',
     ),
     {
       ...{ manifestId: 'm', profiles: null, timeoutMultiplier: 3, forceSessionReinit: true },
-      verificationFrequency: 4,
+      ...{ verificationFrequency: 4, streamId: 's', sessionId: 't' },
     },
   )
   assert.equal(parseStreamConfig('{"manifestID":""}').manifestId, null)
@@ -63,6 +63,7 @@ test('malformed and unsupported fields are refused by name', () => {
       /recordObjectStore can only be set by the webhook of -authWebhookUrl/,
     ],
     ['{"verificationFreq":-3}', /verificationFreq/],
+    [JSON.stringify({ streamID: 'x'.repeat(513) }), /streamID has more than 512 characters/],
   ]
   for (const [header, message] of table)
     assert.throws(() => parseStreamConfig(header), { code: 'bad-stream-config', message }, header)

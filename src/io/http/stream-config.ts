@@ -37,6 +37,9 @@ export type StreamFields = z.infer<typeof schema>
 
 const spellings = new Map(Object.keys(schema.shape).map((name) => [name.toLowerCase(), name]))
 
+/** They go into events and the log. */
+const MAX_NAME = 512
+
 /** What only a webhook may set: a publisher would have this gateway write wherever it likes. */
 const WEBHOOK_FIELDS = ['objectStore', 'recordObjectStore'] as const
 
@@ -55,8 +58,13 @@ export function parseStreamConfig(header: string): StreamConfig {
   const fields = json === null ? {} : streamFieldsOf(json)
   const reserved = WEBHOOK_FIELDS.find((name) => fields[name])
   if (reserved) throw malformed(`${reserved} can only be set by the webhook of -authWebhookUrl`)
+  const { sessionID, streamID } = fields
+  for (const [field, name] of Object.entries({ sessionID, streamID })) {
+    if (name && name.length > MAX_NAME) throw malformed(`${field} has more than ${MAX_NAME} characters`)
+  }
+  const names = { ...(streamID && { streamId: streamID }), ...(sessionID && { sessionId: sessionID }) }
   try {
-    return streamConfigOf(fields)
+    return { ...streamConfigOf(fields), ...names }
   } catch (error) {
     throw malformed(messageOf(error))
   }

@@ -1183,6 +1183,18 @@ test('a pusher may rename the stream; a second name for it ends the older one', 
   assert.ok(await set.gateway.stored('intmid/source/2.ts'))
 })
 
+test('a platform’s name for a stream in the header goes into events, unless a webhook grants one', async () => {
+  await using set = await setUp([one()])
+  const grant = { config: config({ manifestId: 'granted' }), sessionId: null }
+  const segment = { config: config({ streamId: 'strm-1' }) }
+  await set.push({ externalId: 'a', ...segment })
+  await set.push({ externalId: 'b' })
+  await set.push({ externalId: 'c', ...segment, grant })
+  await set.push({ externalId: 'd', ...segment, grant: { ...grant, streamId: 'strm-2' } })
+  const told = set.events.flatMap((event) => (event.kind === 'segment-tried' ? [event.streamId] : []))
+  assert.deepEqual(told, ['strm-1', 'b', 'granted', 'strm-2'])
+})
+
 test('names that are empty, too long or taken by the input are refused', async () => {
   await using set = await setUp([one()])
   for (const segment of [

@@ -14,6 +14,9 @@ export interface StreamConfig {
   readonly forceSessionReinit: boolean
   /** One result in so many is compared with a trusted orchestrator's; absent or 0 for none. */
   readonly verificationFrequency?: number
+  /** The platform's names for the stream, in events, and for the session, in the log: where no webhook says them. */
+  readonly streamId?: string
+  readonly sessionId?: string
 }
 
 /** One segment as it was pushed, or cut from what a publisher sends over RTMP. */

@@ -45,9 +45,10 @@ export function termsOf(
     profiles: header?.profiles ?? grant?.config.profiles ?? null,
     timeoutMultiplier: grant?.config.timeoutMultiplier ?? 1,
     verificationFrequency: (grant ? grant.config : header)?.verificationFrequency ?? 0,
-    sessionId: grant?.sessionId ?? null,
+    // Who asks a webhook goes by its names, which no publisher can take.
+    sessionId: (grant ? grant.sessionId : header?.sessionId) ?? null,
     objectStore: grant?.objectStore ?? null,
-    streamId: grant?.streamId ?? manifestId,
+    streamId: (grant ? grant.streamId : header?.streamId) ?? manifestId,
   }
 }
 
