@@ -138,6 +138,12 @@ test('FFmpeg publishes over HTTP, and every segment is transcoded', {
       assert.equal(await framesOf(whole), SECONDS * SEGMENTS * FPS)
     })
   }
+  await t.test('segments without a playlist', async () => {
+    const list = ['-f', 'segment', '-segment_time', String(SECONDS), '-segment_format', 'mpegts']
+    await run('ffmpeg', ['-hide_banner', '-nostdin', ...SOURCE, ...list, `${nodes.base}/live/plain/%d.ts`])
+    const numbers = Array.from({ length: SEGMENTS }, (_, i) => i)
+    assert.ok((await renditions(nodes, 'plain', numbers)).every(({ length }) => length > 1000))
+  })
 })
 
 const curlHabits: Readonly<Record<string, readonly string[]>> = {
