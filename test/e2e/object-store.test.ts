@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pushSegment } from '../../devnet/publisher.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
 import { parseStoreAddress } from '../../src/domain/store-address.ts'
@@ -15,8 +16,12 @@ import { eventually } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 import { writeTinyProfiles } from './tiny-stream.ts'
 
-/** A gateway with `-objectStore` and an orchestrator, started by the commands of an operator; offchain. */
+/**
+ * A gateway with `-objectStore` and an orchestrator, started by the commands of an operator; offchain. STORE_OUTAGE_MS: for how
+ * long the server is away.
+ */
 
+const OUTAGE_MS = Number(process.env.STORE_OUTAGE_MS ?? 0)
 const skip = NO_S3_SERVER
 const SIZE = { width: 160, height: 90, fps: 10, durationMs: 1_000 }
 
@@ -80,22 +85,28 @@ test('an orchestrator saves into the gateway’s S3 itself, and a server that is
   assert.deepEqual(Buffer.from(rendition!), Buffer.from(played), 'it judges what is played')
 
   await server.kill()
-  for (const sequence of [2, 3, 4]) await push(sequence)
+  const backMs = Date.now() + OUTAGE_MS
+  let sequence = 2
+  for (; sequence < 5 || Date.now() < backMs; sequence++) {
+    const sinceMs = Date.now()
+    await push(sequence)
+    await sleep(Math.min(OUTAGE_MS, Math.max(0, sinceMs + SIZE.durationMs - Date.now())))
+  }
   for (const track of ['source', 'tiny']) {
-    const here = (await uris(track)).slice(2)
+    const here = (await uris(track)).slice(-3)
     assert.deepEqual(
       here,
-      [2, 3, 4].map((sequence) => `/stream/movie/${track}/${sequence}.ts`),
+      [3, 2, 1].map((before) => `/stream/movie/${track}/${sequence - before}.ts`),
     )
     for (const uri of here) assert.equal((await fetch(`http://${http}${uri}`)).status, 200)
   }
   await server.start()
-  let sequence = 5
+  const from = sequence
   await eventually('the store is used again', async () => {
     await push(sequence++)
     return (await uris('source')).at(-1)!.startsWith(base)
   })
-  assert.ok(sequence < 60, 'within seconds')
+  assert.ok(sequence < from + 60, 'within seconds')
 
   const logs = [orchestrator, gateway].map((process) => process.output).join('')
   assert.match(logs, /object store fails/)

@@ -20,9 +20,9 @@ import { NO_S3_SERVER, S3Server } from '../net/s3-server.ts'
 import { eventually } from '../tools/until.ts'
 import { recordedRendition } from '../vectors/renditions.ts'
 
-/** Recordings in a real S3 server. RECORD_OUTAGE_MS: for how long it is away. */
+/** Recordings in a real S3 server. STORE_OUTAGE_MS: for how long it is away. */
 
-const OUTAGE_MS = Number(process.env.RECORD_OUTAGE_MS ?? 3_000)
+const OUTAGE_MS = Number(process.env.STORE_OUTAGE_MS ?? 3_000)
 const skip = NO_S3_SERVER
 const never = new AbortController().signal
 const TRACK = { name: 'source', bandwidth: 4_000_000, resolution: '160x120' }
