@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { pushSegment } from '../../devnet/publisher.ts'
@@ -13,8 +13,8 @@ import { type Lie, LyingNode } from './lying-node.ts'
 import { testNodes } from './nodes.ts'
 
 /*
- * A gateway, a trusted orchestrator and two untrusted ones, one of which delivers another clip. The nodes are started by the
- * commands of an operator, the liar in this process; offchain.
+ * A gateway, a trusted orchestrator and two untrusted ones, one of which delivers another clip, and a verifier of results. The
+ * nodes are started by the commands of an operator, the liar in this process; offchain.
  */
 
 const FRAMES_PER_SECOND = 15
@@ -33,6 +33,9 @@ test('an orchestrator that delivers another clip is found out, named and left, a
   const { folder, node } = await testNodes(t)
   await using stack = new AsyncDisposableStack()
   const [lists, decides] = [stack.use(await WebhookServer.open()), stack.use(await WebhookServer.open())]
+  const verifier = stack.use(await WebhookServer.open())
+  const shared = join(folder, 'judged')
+  await mkdir(shared)
   const [trusted, honest, lying, http, control] = (await Promise.all(
     Array.from({ length: 5 }, async () => `127.0.0.1:${await freePort()}`),
   )) as [string, string, string, string, string]
@@ -47,7 +50,17 @@ test('an orchestrator that delivers another clip is found out, named and left, a
   }
   decides.answer = ({ body }) => {
     const [, manifestID] = /\/live\/(\w+)\//.exec(JSON.parse(body).url)!
-    return { body: JSON.stringify({ manifestID, verificationFreq: 1 }) }
+    return { body: JSON.stringify({ manifestID, verificationFreq: manifestID === 'judged' ? 0 : 1 }) }
+  }
+  /** Whose results the verifier was shown, with what it found in the folder, and whom it accuses. */
+  const judged: { readonly by: string; readonly rendition: Promise<Uint8Array> }[] = []
+  let accuses = (_: string) => false
+  verifier.answer = ({ body }) => {
+    const { orchestratorID: by, renditions } = JSON.parse(body)
+    const rendition = readFile(join(shared, renditions[0].uri.slice('/stream/'.length)))
+    rendition.catch(() => {})
+    judged.push({ by, rendition })
+    return { body: JSON.stringify({ results: [{ tamper: accuses(by) ? 1 : 0 }] }), delayMs: 50 }
   }
   const profiles = join(folder, 'profiles.json')
   await writeFile(
@@ -59,6 +72,7 @@ test('an orchestrator that delivers another clip is found out, named and left, a
   const gateway = await node('gateway', [
     ...['-gateway', '-monitor', '-httpAddr', http, '-transcodingOptions', profiles],
     ...['-orchWebhookUrl', lists.url, '-authWebhookUrl', decides.url, '-discoveryTimeout', '3s'],
+    ...['-verifierUrl', verifier.url, '-verifierPath', shared],
   ])
   const others = [await node('trusted', work(trusted)), await node('honest', work(honest))]
   const liarFlags = [...work(lying), '-dataDir', join(folder, 'liar'), '-cliAddr', control]
@@ -134,6 +148,19 @@ test('an orchestrator that delivers another clip is found out, named and left, a
   await stream('honest', 'nothing')
   assert.equal(await metric('orchestrator_suspensions_total'), suspendedAgain, 'not for what is true')
   assert.ok((await metric('fast_verification_using_current_sessions_total')) >= 3)
+
+  judged.length = 0
+  accuses = (by) => by === judged[0]!.by
+  await stream('judged', 'nothing')
+  const accused = judged[0]!.by
+  assert.deepEqual(judged.filter(({ by }) => by !== accused).length, 3, 'another one did each segment')
+  for (const { rendition } of judged) assert.ok((await rendition).length > 1_000, 'the verifier sees it')
+  assert.match(
+    gateway.output,
+    new RegExp(`orchestrator failed a segment .*manifestId=judged .*transcoder=${accused} fault=tampered`),
+  )
+  assert.ok((await metric('verifier_results_total', 'verdict="tampered"')) >= 1)
+  assert.equal(await metric('orchestrator_suspensions_total'), suspendedAgain, 'left, but not suspended')
 })
 
 /** The events that a node tells from now on. */
