@@ -143,14 +143,11 @@ test('hls.js plays a stream live, in each of its levels, past the death of an or
   const picture = ['-f', 'lavfi', '-i', `testsrc=size=320x${SOURCE_HEIGHT}:rate=${FPS}`]
   const tone = ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100']
   const coded = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-g', String(2 * FPS)]
-  const publisher = spawn(
-    'ffmpeg',
-    [
-      ...['-hide_banner', '-nostdin', '-v', 'error', '-re', ...picture, ...tone, '-t', String(SECONDS)],
-      ...[...coded, '-c:a', 'aac', '-ac', '1', '-f', 'flv', `rtmp://${rtmp}/movie/key`],
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  )
+  const publishing = (seconds: number) => [
+    ...['-hide_banner', '-nostdin', '-v', 'error', '-re', ...picture, ...tone, '-t', String(seconds)],
+    ...[...coded, '-c:a', 'aac', '-ac', '1', '-f', 'flv', `rtmp://${rtmp}/movie/key`],
+  ]
+  const publisher = spawn('ffmpeg', publishing(SECONDS), { stdio: ['ignore', 'ignore', 'inherit'] })
   t.after(() => publisher.kill('SIGKILL'))
   const said = () => `\n${gateway.output.slice(-3000)}`
   let isOver = false
@@ -173,6 +170,9 @@ test('hls.js plays a stream live, in each of its levels, past the death of an or
   )
   for (const { attributes } of variants)
     assert.match(attributes.get('CODECS') ?? '', /^"avc1\.[0-9a-f]{6},mp4a\.40\.2"$/)
+
+  // It ends at once, and the stream goes on.
+  await assert.rejects(run('ffmpeg', publishing(SECONDS)), 'a second publisher of the name')
 
   await using shown = await browser.open(page)
   await shown.page.evaluate(`play(${JSON.stringify(`${base}/stream/movie.m3u8`)})`)
