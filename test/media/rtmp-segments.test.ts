@@ -7,10 +7,21 @@ import { evenly, makePictures } from './remade.ts'
 
 /** Segments cut from what encoders publish, read by FFmpeg. */
 
-function cut(tags: readonly FlvTag[], offsetMs = 0, maxDurationMs = 60_000): CutSegment[] {
+function cut(
+  tags: readonly FlvTag[],
+  offsetMs = 0,
+  maxDurationMs = 60_000,
+  /** Told when each segment comes out: with the message of this time. */
+  comes: (timestamp: number) => void = () => {},
+): CutSegment[] {
   const segments: CutSegment[] = []
-  const cutter = new SegmentCutter({ maxDurationMs }, (segment) => segments.push(segment))
+  let nowMs = 0
+  const cutter = new SegmentCutter({ maxDurationMs }, (segment) => {
+    segments.push(segment)
+    comes(nowMs)
+  })
   for (const { payload, timestamp, type } of tags) {
+    nowMs = timestamp
     const at = (timestamp + offsetMs) % 2 ** 32
     if (type === 8) cutter.audio(at, payload)
     if (type === 9) cutter.video(at, payload)
@@ -37,11 +48,17 @@ const kinds: Readonly<Record<string, SegmentSettings & { readonly cuts: readonly
 for (const [kind, { cuts, ...settings }] of Object.entries(kinds)) {
   test(`${kind}: every frame is in a segment, each begins with a key frame, times run through`, async () => {
     const tags = await publishedTags(settings)
-    const segments = cut(tags)
+    const cameMs: number[] = []
+    const segments = cut(tags, 0, 60_000, (ms) => cameMs.push(ms))
     const frameMs = (1000 * (settings.fpsDen ?? 1)) / settings.fps!
     assert.equal(segments.length, cuts.length)
     for (const [i, expected] of cuts.entries()) {
       assert.ok(Math.abs(segments[i]!.durationMs - expected) <= frameMs, `${segments[i]!.durationMs} ms`)
+    }
+    // Each but the last comes with the key frame behind it, the first of a GOP of 2 s after 2 s.
+    for (const [i, ms] of cameMs.slice(0, -1).entries()) {
+      const due = total(segments.slice(0, i + 1))
+      assert.ok(Math.abs(ms - due) <= 3 * frameMs, `${ms} ms, due after ${due}`)
     }
     const frames = settings.frames ?? (settings.durationMs! * settings.fps!) / 1000
     assert.ok(Math.abs(total(segments) - frames * frameMs) <= frameMs, `${total(segments)} ms`)
