@@ -92,6 +92,14 @@ test('a published stream arrives in segments, of which the last is served when t
   await eventually('its end', () => !gateway.names.has('again'))
 })
 
+test('a publisher that names no stream gets a random name', async (t) => {
+  const { client, gateway } = await setUp(t)
+  const publisher = await (await client()).begin(...publishing('', ''))
+  await publisher.hears('NetStream.Publish.Start')
+  assert.match([...gateway.names].join(), /^[0-9a-f]{8}$/)
+  publisher.socket.destroy()
+})
+
 test('a second publisher of a name is told so, and the first goes on', async (t) => {
   const { client, gateway } = await setUp(t)
   const first = await (await client()).begin(...publishing('live', 'movie'), CONFIG, ...pictures(0, 2000))
@@ -413,5 +421,34 @@ test('a publisher with a key is played under the name and with the renditions th
   assert.equal((await http.push('/live/shown/9.ts')).status, 403, 'a viewer who pushes to what it plays')
   const second = await (await RtmpClient.open(port.port)).begin(...publishing('live', 'wrong'))
   await second.hears('NetStream.Publish.BadName')
+  publisher.socket.destroy()
+})
+
+test('sound alone is played as it came, in every rendition', async (t) => {
+  const orchestrator = new FakeOrchestrator('https://o1:8935')
+  await using http = await startGatewayPort({}, [orchestrator])
+  const supervisor = new Supervisor()
+  const needs = { gateway: http.gateway, clock: systemClock, dice: seededDice('rtmp'), log: silentLog }
+  const port = new RtmpPort({ host: '127.0.0.1', port: 0, maxDurationMs: 60_000 }, needs)
+  await supervisor.start(port)
+  t.after(() => supervisor.stop())
+  const sound = (timestamp: number, ...payload: readonly number[]) =>
+    media(MESSAGE.audio, timestamp, 0xaf, ...payload)
+  const frames = Array.from({ length: 200 }, (_, n) => sound(n * 23, 1, n, 2, 3))
+  const publisher = await (await RtmpClient.open(port.port)).begin(
+    ...publishing('live', 'radio'),
+    ...[sound(0, 0, 0x12, 0x10), ...frames],
+  )
+  await publisher.hears('NetStream.Publish.Start')
+  const get = (path: string) => fetch(`${http.base}/stream/radio/${path}`)
+  const hasTwo = async (track: string) => (await (await get(`${track}.m3u8`)).text()).includes('/1.ts')
+  for (const track of ['source', 'P144p30fps16x9']) {
+    await eventually(`two segments of ${track}`, () => hasTwo(track))
+  }
+  const [source, rendition] = await Promise.all(
+    ['source', 'P144p30fps16x9'].map(async (track) => (await get(`${track}/0.ts`)).text()),
+  )
+  assert.equal(rendition, source)
+  assert.equal(orchestrator.submissions.length, 0)
   publisher.socket.destroy()
 })

@@ -11,6 +11,7 @@ import {
   RecordingPayer,
   WEIGHTS,
 } from '../../../test/fakes/gateway.ts'
+import { bitsOf, bitstringOf, capability, defaultCapabilities } from '../../domain/capabilities.ts'
 import { sentenceOf } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
@@ -1471,6 +1472,21 @@ test('a published stream asks for no slicing, and sound alone is played as it is
   assert.ok(renditions.every(({ bytes }) => new TextDecoder().decode(bytes) === 'codec='))
   assert.equal(orchestrator.submissions.length, 0)
   await world.push({ sequence: 1n, isPublished: true })
+  assert.equal(orchestrator.submissions.length, 1)
+  assert.deepEqual(orchestrator.submissions[0]!.segment.capabilities?.bitstring, [4099n])
+})
+
+test('an orchestrator that cannot slice gets published streams, and none that are pushed', async () => {
+  const orchestrator = new FakeOrchestrator('https://o1:8935')
+  const usual = defaultCapabilities('0.9.1')
+  const bits = bitsOf(usual.bitstring).filter((bit) => bit !== capability.segmentSlicing)
+  orchestrator.capabilities = { ...usual, bitstring: bitstringOf(bits) }
+  await using world = await setUp([orchestrator])
+  world.gateway.publish('movie')
+  assert.equal((await world.push({ isPublished: true })).length, 2)
+  const refusal = assert.rejects(world.push({ externalId: 'pushed' }), { code: 'no-sessions' })
+  await world.clock.wind(3_500)
+  await refusal
   assert.equal(orchestrator.submissions.length, 1)
 })
 

@@ -455,18 +455,24 @@ test('nothing is taken by a payment that is refused', async () => {
   assert.deepEqual(nonces((await session.stage(...SEGMENT)).payment), [1, 2, 3])
 })
 
-test('a price of more than twice the first is refused; exactly twice is not', async () => {
+test('a price of more than twice the first is refused, which takes no credit; exactly twice is not', async () => {
   const { sender, offer } = setUp()
   const info = offer()
-  const session = sender.open(info)
-  session.update({ ...info, priceInfo: { pricePerUnit: 2000n, pixelsPerUnit: 1n } }, true)
-  await session.stage(...SEGMENT)
+  const twice = sender.open(info)
+  twice.update({ ...info, priceInfo: { pricePerUnit: 2000n, pixelsPerUnit: 1n } }, true)
+  await twice.stage(...SEGMENT)
+  const session = sender.open(offer('other'))
+  const unused = await session.stage(...SEGMENT)
+  unused.answered()
+  unused.completed(0n)
   session.update({ ...info, priceInfo: { pricePerUnit: 2001n, pixelsPerUnit: 1n } }, true)
   await assert.rejects(session.stage(...SEGMENT), {
     code: 'price-doubled',
     message:
       'Orchestrator price has more than doubled, Orchestrator price: 2001/1, Orchestrator initial price: 1000/1',
   })
+  session.update(offer('other'), true)
+  assert.deepEqual(nonces((await session.stage(...SEGMENT)).payment), [], 'the credit pays for it')
 })
 
 test('a segment that takes more tickets than recipients count is refused with the reason', async () => {
