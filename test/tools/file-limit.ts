@@ -1,10 +1,10 @@
 /**
- * Loaded before each test file, or before those that share a process. The runner limits tests only: a file whose tests
+ * Loaded before each test file, and before that of the fast ones. The runner limits tests only: a file whose tests
  * are over but that something keeps alive would block the whole run silently.
  */
 const LIMIT_MS = 15 * 60_000
 
-if (process.argv[1]?.endsWith('.test.ts'))
+if (/\.test\.ts$|\/all-fast\.ts$/.test(process.argv[1] ?? ''))
   setTimeout(() => {
     const alive = [...new Set(process.getActiveResourcesInfo())].join(', ')
     process.stderr.write(`${process.argv[1]} has not ended after ${LIMIT_MS / 60_000} min; alive: ${alive}\n`)

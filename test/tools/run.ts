@@ -4,8 +4,8 @@ import { LAYERS, type Layer } from './layers.ts'
 
 /**
  * Runs tests with the flags of the node itself: `run.ts` all of them, `run.ts fast e2e` those layers, `run.ts FILE…` those
- * files. Options of `node --test` may stand among them; `--long` lifts the limits of time. Fast tests come first and share
- * one process; every other file has one of its own.
+ * files. Options of `node --test` may stand among them; `--long` lifts the limits of time. Fast tests share one process;
+ * every other file has one of its own.
  */
 
 /** Longer than any test takes on a busy machine. */
@@ -14,38 +14,29 @@ const TEST_TIMEOUT_MS = 300_000
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
 /** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time. */
 const CONCURRENCY = 2
+const ALL_FAST = 'test/all-fast.ts'
 
 const wanted = process.argv.slice(2)
 const options = wanted.filter((word) => word.startsWith('--') && word !== '--long')
 const limits = wanted.includes('--long')
   ? []
   : [`--test-timeout=${TEST_TIMEOUT_MS}`, '--import', './test/tools/file-limit.ts']
+const preloaded = ['--import', './test/tools/untracked-promises.ts']
 const given = wanted.filter((word) => !word.startsWith('--'))
 const named = given.length > 0 ? given : Object.keys(LAYERS)
 const isLayer = (word: string): word is Layer => Object.hasOwn(LAYERS, word)
-const isolated = named
-  .filter((word) => word !== 'fast')
-  .flatMap((word) => (isLayer(word) ? LAYERS[word] : [word]))
+const paths = named.flatMap((word) => (word === 'fast' ? [ALL_FAST] : isLayer(word) ? LAYERS[word] : [word]))
 
 // Nodes start from it in half the time.
 spawnSync(process.execPath, [fileURLToPath(new URL('../../bin/bundle.ts', import.meta.url))], {
   stdio: 'inherit',
 })
-const passed = [
-  named.includes('fast') ? runTests(['--test-isolation=none', ...LAYERS.fast]) : true,
-  isolated.length > 0 ? runTests([`--test-concurrency=${CONCURRENCY}`, ...isolated]) : true,
-]
-process.exitCode = passed.every(Boolean) ? 0 : 1
-
-/** Whether all tests of these files passed. */
-function runTests(args: readonly string[]): boolean {
-  const { status } = spawnSync(
-    process.execPath,
-    [
-      ...['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576'],
-      ...['--test', ...limits, ...options, ...args],
-    ],
-    { stdio: 'inherit', env: { NODE_COMPILE_CACHE, ...process.env } },
-  )
-  return status === 0
-}
+const { status } = spawnSync(
+  process.execPath,
+  [
+    ...['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576'],
+    ...['--test', ...limits, ...preloaded, ...options, `--test-concurrency=${CONCURRENCY}`, ...paths],
+  ],
+  { stdio: 'inherit', env: { NODE_COMPILE_CACHE, ...process.env } },
+)
+process.exitCode = status === 0 ? 0 : 1
