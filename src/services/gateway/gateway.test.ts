@@ -1490,6 +1490,17 @@ test('an orchestrator that cannot slice gets published streams, and none that ar
   assert.equal(orchestrator.submissions.length, 1)
 })
 
+test('an orchestrator that is older than -orchMinLivepeerVersion gets nothing', async () => {
+  const [old, fresh] = ['0.8.9', '0.8.10'].map((version, i) => {
+    const orchestrator = new FakeOrchestrator(`https://o${i}:8935`, i + 1)
+    orchestrator.capabilities = defaultCapabilities(version)
+    return orchestrator
+  })
+  await using world = await setUp([old!, fresh!], { minOrchestratorVersion: '0.8.10' })
+  for (const externalId of ['a', 'b', 'c']) await world.push({ externalId })
+  assert.deepEqual([old!.submissions.length, fresh!.submissions.length], [0, 3])
+})
+
 test('a published stream is not taken for a pushed one whose name in the URL is the same', async () => {
   await using world = await setUp([new FakeOrchestrator('https://o1:8935')])
   await world.push({ externalId: 'movie', config: config({ manifestId: 'other' }) })

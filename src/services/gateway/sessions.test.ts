@@ -5,12 +5,14 @@ import { jobCapabilities } from '../../domain/capabilities.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
-import { addressOfKey } from '../../lib/crypto.ts'
+import { type Address, addressOfKey } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Rational } from '../../lib/rational.ts'
+import { Supervisor } from '../../lib/service.ts'
 import type { Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
+import { PerfScores } from './perf-scores.ts'
 import type { Assignment } from './session.ts'
 import type { Directory, OrchestratorFacts, SessionPoolNeeds } from './session-needs.ts'
 import { StreamSessions } from './sessions.ts'
@@ -67,6 +69,7 @@ async function setUp(
   {
     dice = seededDice('sessions'),
     stakeOf = () => 1n,
+    perfScoreOf = () => null,
   }: Partial<Pick<SessionPoolNeeds, 'dice'> & OrchestratorFacts> = {},
 ) {
   const clock = new ManualClock()
@@ -80,7 +83,7 @@ async function setUp(
       directory: lists,
       payer,
       client: network,
-      facts: { stakeOf, perfScoreOf: () => null },
+      facts: { stakeOf, perfScoreOf },
       clock,
       dice,
       log: silentLog,
@@ -178,6 +181,35 @@ test('streams on chain begin with orchestrators in the published proportions, wh
   }
   // gateway.md §16: .6655, .3319 and .0025.
   assert.deepEqual(Object.fromEntries(chosen), { a: 266, b: 133, c: 1 })
+})
+
+test('a stream on chain begins with an orchestrator that performs well enough, where one does or none is known to', async () => {
+  const weights = { ...WEIGHTS, minPerfScore: 0.5 }
+  const orchestrators = named('a', 'b', 'c')
+  for (const one of orchestrators) one.onchain = true
+  const scores = new Map<string, number>()
+  const begunWith = async () => {
+    const clock = new ManualClock()
+    const supervisor = new Supervisor()
+    const read = new PerfScores({ stats: { fetch: async () => scores }, clock, log: silentLog })
+    if (scores.size > 0) await supervisor.start(read)
+    await settle()
+    const chosen = new Set<string>()
+    for (let count = 0; count < 30; count++) {
+      const dice = { ...seededDice('perf'), fraction: () => (count + 0.5) / 30 }
+      const facts = { dice, perfScoreOf: (recipient: Address) => read.scoreOf(recipient) }
+      const { pick } = await setUp({ untrusted: orchestrators }, weights, facts)
+      chosen.add(pick().session.key)
+    }
+    await supervisor.stop()
+    return [...chosen].sort().join()
+  }
+  const [a, b] = orchestrators.map(({ key }) => addressOfKey(key).toLowerCase())
+  assert.equal(await begunWith(), 'a,b,c', 'none is known')
+  scores.set(a!, 0.49).set(b!, 0.5)
+  assert.equal(await begunWith(), 'b', 'who has no score has 0')
+  scores.set(b!, 0.4)
+  assert.equal(await begunWith(), 'a,b,c', 'none does')
 })
 
 test('a busy session takes the next segment while its oldest is younger than its length', async () => {
