@@ -68,7 +68,7 @@ async function call(pool: pg.Pool, query: Call): Promise<readonly Record<string,
   }
 }
 
-/** A pool that keeps no connection on which a statement was left without an answer. */
+/** A pool that keeps no connection that is of no more use. */
 function carefulPool(pool: pg.Pool): PostgresPool {
   return {
     connect: async () => {
@@ -90,16 +90,20 @@ function carefulPool(pool: pg.Pool): PostgresPool {
   } as PostgresPool
 }
 
+/** What a server says that has become a standby: after a failover the next connection may lead to the primary. */
+const READ_ONLY = '25006'
+
 /** SQLSTATE classes: connection, log-in, unknown database, resources, operator intervention, system. */
 const FAULTY_CLASSES: readonly string[] = ['08', '28', '3D', '53', '57', '58']
 /** Read-only, without rights, and a lock that was not to be had in time. */
-const FAULTY_STATES: readonly string[] = ['25006', '42501', '55P03']
+const FAULTY_STATES: readonly string[] = [READ_ONLY, '42501', '55P03']
 const SQLSTATE = /^[0-9A-Z]{5}$/
 
-/** Whether no answer came from the server: what was asked may have been done or not. */
+/** Whether a connection is of no more use: no answer came over it, or it leads to a server that takes no writes. */
 function isConnectionsFault(error: unknown): boolean {
   const { code } = error as { code?: unknown }
-  return typeof code !== 'string' || !SQLSTATE.test(code) || code.startsWith('08') || code.startsWith('57P')
+  if (typeof code !== 'string' || !SQLSTATE.test(code)) return true
+  return code.startsWith('08') || code.startsWith('57P') || code === READ_ONLY
 }
 
 /** Whether the server, the network or the user's rights are at fault, rather than a statement. */
@@ -117,7 +121,7 @@ const CONNECTION_LOST =
 
 /** What to do, by SQLSTATE: read-only, without rights, full, out of connections. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  25006: 'give -store the primary of the database, not a standby, and a user that may write',
+  [READ_ONLY]: 'give -store the primary of the database, not a standby, and a user that may write',
   42501: 'grant this user all rights on the tables of its schema, or give the node another user in -store',
   53100: 'give the database more room',
   53300: 'raise its max_connections, or put a pooler between it and the nodes',
