@@ -9,7 +9,12 @@ import type { StoreProcess, StoreWorld } from './store-process.ts'
 
 /** The tickets of the store as one process asks for them, with the fence of a leader's writes. */
 export interface LedRecords extends Omit<TicketRecords, 'saveTicketState'>, OpenTicketRecords {
-  saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number, fence: Fence): Promise<void>
+  saveTicketState(
+    hash: Uint8Array,
+    state: TicketState,
+    nowMs: number,
+    remark: { readonly fence: Fence },
+  ): Promise<void>
   reveal(hash: Uint8Array, block: bigint, fence: Fence): Promise<void>
 }
 
@@ -34,7 +39,7 @@ export function ledRecords({ gate, link }: StoreProcess, model: StoreModel): Led
         const open = new Set(model.unfinished.map(({ hash }) => formatHex(hash)))
         return new Set(ids.filter((id) => open.has(id)))
       }),
-    saveTicketState: (hash, state, _nowMs, fence) => ask(() => model.saveTicketState(hash, state, fence)),
+    saveTicketState: (hash, state, _nowMs, { fence }) => ask(() => model.saveTicketState(hash, state, fence)),
     reveal: (hash, _block, fence) => ask(() => model.reveal(hash, fence)),
   }
 }
