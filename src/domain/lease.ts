@@ -6,6 +6,8 @@ export interface Fence {
   readonly lease: string
   /** Which of the lease's holders writes: each one has a higher number than the one before. */
   readonly epoch: bigint
+  /** The run of the process that writes: after a failover that lost the last commits, two may have had one number. */
+  readonly instance: string
 }
 
 /** A process's wish to hold a lease, or to go on holding it. */

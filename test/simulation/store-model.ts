@@ -221,8 +221,9 @@ export class StoreModel implements LeaseRecords {
   }
 
   /** Throws StoreError `lease-lost` as the real one does. */
-  checkFence({ epoch, lease }: Fence): void {
-    if (this.#leases.get(lease)?.epoch === epoch) return
+  checkFence({ epoch, instance, lease }: Fence): void {
+    const holder = this.#leases.get(lease)
+    if (holder?.epoch === epoch && holder.instance === instance) return
     this.fenced++
     throw new StoreError('lease-lost', `another node leads ${lease} now: nothing was written`)
   }

@@ -143,7 +143,7 @@ export async function startRedeemer(process: StoreProcess, world: StoreWorld): P
   const openTickets = new OpenTickets({ ...env, tickets: records, senders, rounds })
   const leads = leadershipOf('redeem', process, world)
   const ofTerm = (epoch: bigint) => {
-    const term: Term = { process, world, fence: { lease: 'redeem', epoch } }
+    const term: Term = { process, world, fence: { lease: 'redeem', epoch, instance: instanceOf(process) } }
     const tickets = new LeaderRecords({
       ...{ store: records as unknown as Store, fence: term.fence },
       lost: (of) => leads.lost(of),
@@ -177,12 +177,13 @@ export async function startReward(process: StoreProcess, world: StoreWorld): Pro
   const rounds = new Rounds({ ...env, chain })
   const leads = leadershipOf('reward', process, world)
   let epoch = 0n
+  const checkFence = () => model.checkFence({ lease: 'reward', epoch, instance: instanceOf(process) })
   const disk: Pick<RewardDisk, 'open'> = {
     get open() {
       return world.rewardDisk.open
     },
     set open(open) {
-      model.checkFence({ lease: 'reward', epoch })
+      checkFence()
       world.rewardDisk.open = open
     },
   }
@@ -199,7 +200,7 @@ export async function startReward(process: StoreProcess, world: StoreWorld): Pro
     rewardInFlight: () => rewards.rewardInFlight(),
     callReward: async (...args: Parameters<RewardProcess['callReward']>) => {
       epoch = leads.epoch ?? 0n
-      await gate.pass(() => link.ask(() => model.checkFence({ lease: 'reward', epoch })))
+      await gate.pass(() => link.ask(checkFence))
       return rewards.callReward(...args)
     },
   })
@@ -211,15 +212,14 @@ export async function startReward(process: StoreProcess, world: StoreWorld): Pro
   await process.run([rounds, leads, reward])
 }
 
-function leadershipOf(
-  lease: string,
-  { clock, gate, life, link, name }: StoreProcess,
-  world: StoreWorld,
-): Leadership {
+/** One run of a process, as leases know it. */
+const instanceOf = ({ life, name }: StoreProcess) => `${name}/${life}`
+
+function leadershipOf(lease: string, process: StoreProcess, world: StoreWorld): Leadership {
+  const { clock, gate, link, name } = process
   const { model } = world
-  const instance = `${name}/${life}`
   return new Leadership(
-    { lease, instance, node: name, rank: () => 1 },
+    { lease, instance: instanceOf(process), node: name, rank: () => 1 },
     {
       ...{ clock, log: silentLog, session: { isHeld: false }, monotonic: () => world.clock.now() },
       leases: {

@@ -108,15 +108,15 @@ test('of many that find a lease free, one takes it', async () => {
 })
 
 test('the writes of a leader are refused once another one leads, and change nothing', async () => {
-  const { a, b, close } = await world()
+  const { a, b, close, url } = await world()
   const lost: bigint[] = []
-  const under = (store: Store, epoch: bigint) =>
-    new LeaderRecords({ store, fence: { lease: LEASE, epoch }, lost: (of) => void lost.push(of) })
+  const under = (store: Store, instance: string, epoch: bigint) =>
+    new LeaderRecords({ store, fence: { lease: LEASE, epoch, instance }, lost: (of) => void lost.push(of) })
   const ticket = wonTicket(1)
   const hash = ticketHash(ticket)
   await a.store.addTickets([ticket], NOW)
   await a.leases.take(wish('a'), 100)
-  const first = under(a.store, 1n)
+  const first = under(a.store, 'a', 1n)
   await first.saveTransaction(transaction('0x0a'), NOW)
   await first.saveTicketState(hash, { kind: 'submitted', txHash: '0x0a' }, NOW)
   // The process is paused until after its lease has run out.
@@ -130,7 +130,7 @@ test('the writes of a leader are refused once another one leads, and change noth
   await assert.rejects(first.saveTicketState(hash, { kind: 'open', reason: 'no-ether' }, NOW), fault)
   await assert.rejects(first.reveal(new Uint8Array(32), 1n), fault)
   assert.deepEqual(lost, [1n, 1n, 1n])
-  const second = under(b.store, 2n)
+  const second = under(b.store, 'b', 2n)
   assert.deepEqual(
     (await second.openTransactions(ACCOUNT)).map(({ data }) => data),
     ['0x0a'],
@@ -140,6 +140,11 @@ test('the writes of a leader are refused once another one leads, and change noth
   assert.equal((await b.store.noncesOf(new Uint8Array(32))).revealed, false)
   await second.saveTransaction(transaction('0x0c'), NOW)
   assert.equal(b.store.fault, null)
+  // A standby that takes over without the last commits gives the same number to a third one.
+  await postgres.runIn(url, `update livepeer.leases set instance = 'a', epoch = 1, lease_end = 0`)
+  assert.equal((await a.leases.take(wish('c'), 60_000))?.epoch, 2n)
+  await assert.rejects(second.saveTransaction(transaction('0x0d'), NOW), { code: 'lease-lost' })
+  await under(a.store, 'c', 2n).saveTransaction(transaction('0x0e'), NOW)
   await close()
 })
 
@@ -151,8 +156,13 @@ test('of two leaders with different accounts neither undoes the end of a ticket 
   await a.leases.take(wish('a'), 60_000)
   await b.leases.take(wish('b', { lease: 'redeem late' }), 60_000)
   const lost = () => assert.fail('both lead')
-  const primary = new LeaderRecords({ store: a.store, fence: { lease: LEASE, epoch: 1n }, lost })
-  const other = new LeaderRecords({ store: b.store, fence: { lease: 'redeem late', epoch: 1n }, lost })
+  const primary = new LeaderRecords({
+    store: a.store,
+    fence: { lease: LEASE, epoch: 1n, instance: 'a' },
+    lost,
+  })
+  const late = { lease: 'redeem late', epoch: 1n, instance: 'b' }
+  const other = new LeaderRecords({ store: b.store, fence: late, lost })
   const end = { kind: 'redeemed', txHash: '0x0a', paid: 5n, fee: 3n, block: 9n } as const
   await primary.saveTicketState(redeemed, end, NOW)
   await primary.saveTicketState(refused, { kind: 'refused', reason: 'expired' }, NOW)
@@ -206,7 +216,7 @@ test('a leader paused in the middle of a write holds the lease up for some secon
   const paused = Promise.withResolvers<void>()
   const inside = Promise.withResolvers<void>()
   const write = a.store.database.db.transaction().execute(async (tx) => {
-    await checkFence(tx, { lease: LEASE, epoch: 1n })
+    await checkFence(tx, { lease: LEASE, epoch: 1n, instance: 'a' })
     inside.resolve()
     await paused.promise
     await tx.insertInto('kv').values({ key: 'late', value: '' }).execute()

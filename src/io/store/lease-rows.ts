@@ -104,10 +104,10 @@ export function isThere(instance: ReturnType<typeof sql>) {
  * Checks within a transaction that a leader still leads; nobody else can take the lease until the transaction ends. Throws
  * StoreError `lease-lost`.
  */
-export async function checkFence(tx: Kysely<Tables>, { epoch, lease }: Fence): Promise<void> {
+export async function checkFence(tx: Kysely<Tables>, { epoch, instance, lease }: Fence): Promise<void> {
   const row = await tx
     .selectFrom('leases')
-    .select('epoch')
+    .select(['epoch', 'instance'])
     .select(
       sql`set_config('idle_in_transaction_session_timeout', ${String(IDLE_IN_TRANSACTION_MS)}, true)`.as(
         'set',
@@ -116,7 +116,7 @@ export async function checkFence(tx: Kysely<Tables>, { epoch, lease }: Fence): P
     .where('name', '=', lease)
     .forShare()
     .executeTakeFirst()
-  if (row && BigInt(row.epoch) === epoch) return
+  if (row && BigInt(row.epoch) === epoch && row.instance === instance) return
   throw new StoreError(
     'lease-lost',
     `another node leads ${lease} now (epoch ${row?.epoch ?? 'unknown'}, this node's was ${epoch}): nothing was written`,

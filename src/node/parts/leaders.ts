@@ -76,7 +76,7 @@ export class LeaderParts {
 
   /** The store as the leader of a term uses it. */
   recordsOf(leadership: Leadership, epoch: bigint): LeaderRecords {
-    const fence = { lease: leadership.lease, epoch }
+    const fence = { lease: leadership.lease, epoch, instance: this.#options.instance }
     return new LeaderRecords({ store: this.#needs.store, fence, lost: (of) => leadership.lost(of) })
   }
 
