@@ -111,6 +111,11 @@ export class GraceSender {
     return this.#away?.why ?? null
   }
 
+  /** The price of a session that this node goes on with while the database is away; null for others. */
+  priceOf(sender: string, session: string): Rational | null {
+    return this.#away && this.#book.priceOf(sender, session, this.#needs.monotonic())
+  }
+
   /** Nonces used while the database is away. */
   noncesOf(hash: string): ReadonlySet<number> {
     return this.#book.noncesOf(hash)

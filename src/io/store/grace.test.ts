@@ -153,7 +153,15 @@ test('known sessions go on without the database, and everything is in it afterwa
   assert.deepEqual(node.causes, ['store-away'])
   assert.match(node.store.fault ?? '', /^the database (at postgres:\/\/127\.0\.0\.1:\d+|did not answer)/)
   assert.ok(statSync(node.path).size > 0)
+  const cleaning = node.store.sessions.forgetSessions(0)
+  assert.deepEqual(
+    await node.store.sessions.price(ALICE, 's'),
+    Rational.of(1n),
+    'also once it forgets what is over',
+  )
+  await assert.rejects(node.store.sessions.price(ALICE, 'unknown'), { code: 'store-unavailable' })
   node.link.restore()
+  await cleaning
   await back(node)
   assert.deepEqual(await inDatabase(), { balance: '500', nonces: 6, tickets: 1, holds: 0, received: 6 })
   assert.equal(statSync(node.path).size, 0)

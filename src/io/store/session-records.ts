@@ -41,7 +41,7 @@ export class SessionRecords implements Balances, SessionPrices {
 
   async price(sender: Address, sessionId: string): Promise<PricePerPixel | null> {
     const key = `${sender}/${sessionId}`
-    const known = this.#prices.get(key)
+    const known = this.#prices.get(key) ?? this.#access.shared()?.priceAway(sender, sessionId)
     if (known) return known
     this.#refuseAway()
     const price = (await sessionIn(this.#db, sender, sessionId))?.price ?? null

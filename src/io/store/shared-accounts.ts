@@ -103,6 +103,11 @@ export class SharedAccounts {
     return this.#grace !== null
   }
 
+  /** The price of a session that this node goes on with while the database is away; null for others. */
+  priceAway(sender: string, session: string): PricePerPixel | null {
+    return this.#grace?.priceOf(sender, session) ?? null
+  }
+
   /** Nonces that this node took while the database is away. */
   noncesAway(hash: string): ReadonlySet<number> {
     return this.#grace?.noncesOf(hash) ?? new Set()
