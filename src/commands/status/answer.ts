@@ -191,6 +191,7 @@ const sections = {
   roles: list(text),
   network: text,
   storeFault: text,
+  storeReadMs: time,
   causes: list(cause),
   cluster,
   waitingFor: text,

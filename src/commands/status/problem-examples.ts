@@ -96,6 +96,7 @@ const EXAMPLES: Readonly<Record<ProblemGroup, readonly (readonly NodeAnswer[])[]
     [orchestrator({ ready: false, drain: 'drained' })],
     [orchestrator({ version: '0.9.0', unread: ['money'] })],
     [orchestrator({ storeFault: 'the disk is full' })],
+    [orchestrator({ storeReadMs: NOW_MS - 42_000 })],
     [orchestrator({ cluster: { node: '1'.repeat(16), isIn: true, members: [lostMember()] } })],
     [
       redeemer({ ...tickets('redeemed', ''), chain: chain({ redemptionsLeft: 800n }) }),

@@ -7,6 +7,8 @@ import { duration, l1Blocks, purposeOf, reasonSentence } from './words.ts'
 
 /** The chain, or the connection to it, is taken for stalled after this long without a new block. */
 const SILENCE_SECONDS = 120
+/** What was read from the store longer ago than this is old. */
+const LATE_READ_MS = 5_000
 /** A round that is still not initialised after this many L1 blocks has been forgotten. */
 const LATE_ROUND_BLOCKS = 50n
 /** A transaction that is not mined after this long is stuck. */
@@ -107,12 +109,18 @@ function hasCause({ status: { causes } }: SeenNode, code: string, about = ''): b
 }
 
 function ofNode(node: SeenNode): string[] {
-  const { drain, ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
+  const { drain, nowMs, ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
+  const { storeReadMs = nowMs } = node.status
   const name = nameOf(node)
   return [
     ...(storeFault === undefined || hasCause(node, 'store-unwritable')
       ? []
       : [`${name} cannot write to its store, so it refuses what it would have to keep: ${storeFault}`]),
+    ...(nowMs - storeReadMs > LATE_READ_MS
+      ? [
+          `${name} shows tickets and money as they were ${duration(nowMs - storeReadMs)} ago, since its store has not answered since: they are read again as soon as it does`,
+        ]
+      : []),
     ...(drain === 'drained'
       ? [`${name} was drained and takes no work: livepeer undrain ${node.address} ends that`]
       : ready

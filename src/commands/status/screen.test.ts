@@ -397,6 +397,11 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^orchestrator a cannot write to its store, so it refuses what it would have to keep: the database D cannot be used, the disk is full: fix that/,
   ],
   [
+    'money that was read long ago',
+    [answerOf('a', orchestratorStatus({ storeReadMs: NOW_MS - 42_000 }))],
+    /^orchestrator a shows tickets and money as they were 42 s ago, since its store has not answered since: they are read again as soon as it does$/,
+  ],
+  [
     'a cause that the node names itself',
     [
       answerOf(

@@ -217,6 +217,12 @@ export class StatusFacts {
     return money && moneyFigures(money)
   }
 
+  /** When the tickets and money that were given last had been read, if not just then; null otherwise. */
+  get storeReadMs(): number | null {
+    const old = [this.#ticketCounts, this.#money].flatMap(({ oldSinceMs }) => oldSinceMs ?? [])
+    return old.length > 0 ? Math.min(...old) : null
+  }
+
   /** The price of an orchestrator; null where nothing is asked. */
   price(): PriceFigures | null {
     const prices = this.#parts.orchestrator?.prices

@@ -24,8 +24,12 @@ test('a store that fails, or does not answer for a second, leaves what was read 
   assert.equal(await patient.look(), null)
   read.answer = async () => 7
   assert.equal(await patient.look(), 7)
+  assert.equal(patient.oldSinceMs, null)
+  const readMs = clock.now()
+  await clock.wind(42_000)
   read.answer = () => Promise.reject(new Error('connection refused'))
   assert.equal(await patient.look(), 7)
+  assert.equal(patient.oldSinceMs, readMs)
 
   const frozen = Promise.withResolvers<number>()
   read.answer = () => frozen.promise
@@ -35,9 +39,11 @@ test('a store that fails, or does not answer for a second, leaves what was read 
     await clock.wind(999)
     assert.equal(await looked, 7)
   }
+  assert.equal(patient.oldSinceMs, readMs)
   assert.equal(read.count, before + 1)
   frozen.resolve(8)
   await settle()
   read.answer = async () => 9
   assert.equal(await patient.look(), 9)
+  assert.equal(patient.oldSinceMs, null)
 })

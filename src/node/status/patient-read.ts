@@ -12,6 +12,8 @@ export class PatientRead<T> {
   readonly #read: () => Promise<T>
   readonly #clock: Clock
   #value: T | null = null
+  #readAtMs: number | null = null
+  #isOld = false
   /** A reading that took too long: no other is begun beside it. */
   #late: Promise<T | null> | null = null
 
@@ -23,11 +25,20 @@ export class PatientRead<T> {
   /** Null until it could be read for the first time. */
   async look(): Promise<T | null> {
     const reading = this.#late ?? this.#begin()
-    if (await isDoneWithin(this.#clock, PATIENCE_MS, reading)) return (await reading) ?? this.#value
-    this.#late ??= reading.finally(() => {
-      this.#late = null
-    })
-    return this.#value
+    const isDone = await isDoneWithin(this.#clock, PATIENCE_MS, reading)
+    if (!isDone) {
+      this.#late ??= reading.finally(() => {
+        this.#late = null
+      })
+    }
+    const value = isDone ? await reading : null
+    this.#isOld = value === null
+    return value ?? this.#value
+  }
+
+  /** When what was given last had been read, if not just then; null otherwise. */
+  get oldSinceMs(): number | null {
+    return this.#isOld ? this.#readAtMs : null
   }
 
   /** Never rejects: the store tells by itself why it cannot be used. */
@@ -35,6 +46,7 @@ export class PatientRead<T> {
     try {
       const value = await this.#read()
       this.#value = value
+      this.#readAtMs = this.#clock.now()
       return value
     } catch {
       return null

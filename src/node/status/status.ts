@@ -66,6 +66,8 @@ export interface NodeStatus
   readonly network?: string
   /** Why the store cannot be written just now, a sentence; absent while it can. */
   readonly storeFault?: string
+  /** When tickets and money were read, ms since the epoch, where the store has not answered since; absent where it has. */
+  readonly storeReadMs?: number
   /** The cluster that it belongs to; absent where it has a database of its own. */
   readonly cluster?: ClusterFigures
   /** What keeps it from part of its work, the oldest first; absent while nothing does. */
@@ -128,11 +130,13 @@ export async function statusOf(
     hasStarted ? ticketsOf(facts) : {},
     hasStarted ? moneyOf(facts) : {},
   ])
+  const { storeReadMs } = facts
   return {
     ...progress,
     roles: [...settings.roles],
     network: settings.network.name,
     ...(storeFault !== null && { storeFault }),
+    ...(storeReadMs !== null && { storeReadMs }),
     ...(core.env.causes.current.length > 0 && { causes: core.env.causes.current }),
     ...(members && { cluster: members }),
     ...(chain && { chain }),
