@@ -7,6 +7,8 @@ export interface MemberWork {
   readonly sessions: number
   /** Segments that are under way. */
   readonly segments: number
+  /** What it can do, by the numbers of capabilities; absent where it does not say. */
+  readonly can?: readonly number[]
 }
 
 /** What one process at a time does for a whole cluster. */

@@ -159,6 +159,12 @@ export const REFUSALS: readonly Refusal[] = [
     change: 'change the input or the profiles, or use an orchestrator that can',
   },
   {
+    text: 'this orchestrator cannot record payments just now, so it takes no new sessions: try again later',
+    side: 'orchestrator',
+    means: 'its disk or its database takes nothing; sessions that it knows may go on for a while',
+    change: 'see livepeer status of the orchestrator, which says why',
+  },
+  {
     text: 'missing auth token',
     side: 'gateway',
     means: 'the segment belongs to no session',

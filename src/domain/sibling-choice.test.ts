@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { bitstringOf } from './capabilities.ts'
 import type { MemberWork, SeenMember } from './member.ts'
 import { haveRoom, type SiblingNews, siblingsToAsk } from './sibling-choice.ts'
 
@@ -77,3 +78,16 @@ for (const [what, siblings, order, room, news = {}] of [
     assert.equal(haveRoom(siblings, newsOf), room)
   })
 }
+
+test('one that says that it cannot do a segment is not asked', () => {
+  const siblings = [
+    member('a', { can: [1, 2] }),
+    member('b', { can: [1, 70], sessions: 1 }),
+    member('c', { sessions: 2 }),
+  ]
+  const asked = (needed: readonly number[]) =>
+    siblingsToAsk(siblings, () => NO_NEWS, bitstringOf(needed)).map(({ node }) => node)
+  assert.deepEqual(asked([]), ['a', 'b', 'c'])
+  assert.deepEqual(asked([1, 2]), ['a', 'c'])
+  assert.deepEqual(asked([70]), ['b', 'c'], 'an older one does not say what it can do')
+})

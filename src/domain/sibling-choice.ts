@@ -1,3 +1,4 @@
+import { bitstringOf, isSubset } from './capabilities.ts'
 import { roomOf, type SeenMember } from './member.ts'
 
 /** What this node knows of a sibling beyond its row. */
@@ -11,15 +12,18 @@ export interface SiblingNews {
 }
 
 /**
- * The siblings that may be handed a segment, in the order in which they are asked: those with the most room for their size,
- * of equals the one renewed last; then those that are full by their rows, which may be some seconds old.
+ * The siblings that may be handed a segment with these words of capabilities, in the order in which they are asked: those
+ * with the most room for their size, of equals the one renewed last; then those that are full by their rows, which may be
+ * some seconds old.
  */
 export function siblingsToAsk(
   siblings: readonly SeenMember[],
   newsOf: (node: string) => SiblingNews,
+  needed: readonly bigint[] = [],
 ): readonly SeenMember[] {
   return siblings
     .filter(({ fingerprint, node, work }) => fingerprint !== '' && work.takesSegments && !newsOf(node).isOut)
+    .filter(({ work: { can } }) => !can || isSubset(needed, bitstringOf(can)))
     .map((member) => ({ member, share: shareOf(member, newsOf(member.node)) }))
     .sort((a, b) => b.share - a.share || b.member.leftMs - a.member.leftMs)
     .map(({ member }) => member)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect, createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { TcpLink } from '../../../devnet/tcp-link.ts'
 import {
   type FakeOrchestratorApi,
   type RawAnswer,
@@ -17,6 +18,7 @@ import {
   startSiblings,
 } from '../../../test/fakes/sibling-nodes.ts'
 import { eventually } from '../../../test/tools/until.ts'
+import { bitstringOf, type Capabilities, defaultCapabilities } from '../../domain/capabilities.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
@@ -34,14 +36,20 @@ const PAYMENT: Payment = {
   expectedPrice: { pricePerUnit: 1n, pixelsPerUnit: 1n },
 }
 const H2 = TRANSPORTS['HTTP/2']
+const HTTP1 = TRANSPORTS['HTTP/1.1 by ALPN'] as unknown as typeof H2
 const CAPPED = [403, 'OrchestratorCapped\n']
 
 function post(
   { port }: { readonly port: number },
-  { body = SOURCE, transport = H2, seq = 7n }: { body?: Buffer; transport?: typeof H2; seq?: bigint } = {},
+  {
+    body = SOURCE,
+    capabilities = null,
+    transport = H2,
+    seq = 7n,
+  }: { body?: Buffer; capabilities?: Capabilities | null; transport?: typeof H2; seq?: bigint } = {},
 ): Promise<RawAnswer> {
   const headers = {
-    'livepeer-segment': formatSegmentHeader(segmentOf(body, seq)),
+    'livepeer-segment': formatSegmentHeader({ ...segmentOf(body, seq), capabilities }),
     'livepeer-payment': formatPaymentHeader(PAYMENT),
     'content-type': 'video/MP2T',
   }
@@ -53,7 +61,7 @@ const hasDone = ({ admitted, sources }: FakeOrchestratorApi) => [admitted.length
 
 for (const [name, transport] of [
   ['HTTP/2', H2],
-  ['HTTP/1.1', TRANSPORTS['HTTP/1.1 by ALPN'] as unknown as typeof H2],
+  ['HTTP/1.1', HTTP1],
 ] as const) {
   test(`a segment that finds its node full is done by a sibling, whose answer comes back byte for byte, over ${name}`, async () => {
     await using cluster = await startSiblings(2)
@@ -142,6 +150,61 @@ test('the sibling with the most room is asked first, and the next where that one
   )
 })
 
+test('a segment that its node cannot do is done by a sibling that can, and those that cannot are not taken for full', async () => {
+  await using cluster = await startSiblings(4)
+  const [first, silent, unable, able] = cluster.nodes as [SiblingNode, SiblingNode, SiblingNode, SiblingNode]
+  const asked: string[] = []
+  for (const { api, id } of [first, silent, unable]) {
+    api.onAdmit = async () => {
+      asked.push(id)
+      throw new OrchestratorError('incapable', 'incompatible capabilities')
+    }
+  }
+  unable.work = { ...unable.work, can: [0, 1, 2] }
+  able.work = { ...able.work, can: [0, 70], sessions: 9 }
+  await cluster.renew()
+  const capabilities = { ...defaultCapabilities('1.0.0'), bitstring: bitstringOf([0, 70]) }
+  assert.equal((await post(first, { capabilities })).status, 200)
+  assert.deepEqual(hasDone(able.api), [1, 1])
+  assert.deepEqual(asked, [first.id, silent.id], 'the third has said that it cannot')
+  assert.deepEqual(first.told, [`127.0.0.1:${able.port} answered`])
+  assert.deepEqual(
+    first.siblings
+      .toAsk()
+      .map(({ node }) => node)
+      .sort(),
+    [silent, unable, able].map(({ id }) => id).sort(),
+  )
+  assert.equal(first.siblings.toAsk().at(-1)?.node, able.id, 'the others have more room')
+  able.api.onAdmit = first.api.onAdmit
+  assert.deepEqual(said(await post(first, { capabilities })), [403, 'incompatible capabilities\n'])
+})
+
+test('a segment that its node cannot record is taken by a sibling that can, on its credit where the payment arrived', async () => {
+  for (const isTaken of [false, true]) {
+    await using cluster = await startSiblings(3)
+    const [first, second, third] = cluster.nodes as [SiblingNode, SiblingNode, SiblingNode]
+    third.work = { ...third.work, sessions: 5 }
+    await cluster.renew()
+    const away = async () => {
+      throw new OrchestratorError('unavailable', 'no store')
+    }
+    first.api.onAdmit = away
+    second.api.onAdmit = away
+    const seen: number[] = []
+    third.api.onAdmit = async (payment) => {
+      seen.push(payment?.tickets.length ?? 0)
+      if (isTaken && payment!.tickets.length > 0)
+        throw new OrchestratorError('payment-refused', 'nonce was seen')
+    }
+    assert.equal((await post(first)).status, 200)
+    assert.deepEqual(seen, isTaken ? [1, 0] : [1])
+    third.api.onAdmit = away
+    assert.deepEqual(said(await post(first)), [503, 'no store\n'])
+    assert.deepEqual(first.causes.told, [])
+  }
+})
+
 test('a refusal for another reason than room is the answer, and no other sibling is asked', async () => {
   await using cluster = await startSiblings(3)
   const [full, ...others] = cluster.nodes as [SiblingNode, ...SiblingNode[]]
@@ -215,7 +278,8 @@ async function withDying(options: SiblingNodesOptions = {}) {
   await full.fill()
   free.work = { ...free.work, sessions: 5 }
   await cluster.renew()
-  return { full, dying, free, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() }
+  const { records } = cluster
+  return { full, dying, free, records, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() }
 }
 
 test('a sibling that dies while it admits a segment: another does it, on its credit where the payment was taken', async () => {
@@ -243,6 +307,26 @@ test('a sibling that dies while it admits a segment: another does it, on its cre
   }
 })
 
+test('a sibling that is frozen: another one is asked while the gateway still waits, on its credit if need be', async () => {
+  await using nodes = await withDying()
+  const { dying: frozen, free, full } = nodes
+  frozen.api.onAdmit = () => new Promise(() => {})
+  const seen: number[] = []
+  free.api.onAdmit = async (payment) => {
+    seen.push(payment?.tickets.length ?? 0)
+    if (payment!.tickets.length > 0) throw new OrchestratorError('payment-refused', 'nonce was seen')
+  }
+  const answer = await post(full)
+  assert.equal(answer.status, 200)
+  assert.ok(answer.headersMs < 4_000, `${answer.headersMs} ms`)
+  assert.deepEqual(seen, [1, 0])
+  assert.deepEqual(full.told, [`127.0.0.1:${frozen.port} lost`, `127.0.0.1:${free.port} answered`])
+  free.api.onAdmit = async () => {}
+  assert.equal((await post(full)).status, 200)
+  assert.equal(full.told.at(-1), `127.0.0.1:${free.port} answered`)
+  assert.equal(full.told.length, 3, 'the frozen one is left out for a while')
+})
+
 test('a sibling that dies at work on a segment: another does it, and the gateway sees no difference', async () => {
   await using nodes = await withDying()
   const { dying, free, full } = nodes
@@ -253,6 +337,22 @@ test('a sibling that dies at work on a segment: another does it, and the gateway
   assert.equal((await answer).status, 200)
   assert.deepEqual(Buffer.from(free.api.sources[0]!), SOURCE)
   assert.deepEqual(full.told, [`127.0.0.1:${dying.port} lost`, `127.0.0.1:${free.port} answered`])
+})
+
+test('a sibling that is frozen at work on a segment: another does it, since it gives no sign of life', async () => {
+  await using nodes = await withDying()
+  const { dying: frozen, free, full, records } = nodes
+  await using link = await TcpLink.open(frozen.port)
+  const address = `127.0.0.1:${link.port}`
+  records.rows.set(frozen.id, { ...records.rows.get(frozen.id)!, address })
+  await full.members.look()
+  frozen.api.onTranscode = () => new Promise(() => {})
+  const answer = post(full)
+  await eventually('the segment is there', () => frozen.api.sources.length === 1)
+  link.freeze()
+  assert.equal((await answer).status, 200)
+  assert.deepEqual(Buffer.from(free.api.sources[0]!), SOURCE)
+  assert.deepEqual(full.told, [`${address} lost`, `127.0.0.1:${free.port} answered`])
 })
 
 test('a sibling that dies in the midst of the body: another gets all of it, what was sent before included', async () => {
@@ -412,6 +512,29 @@ test('a stranger can do nothing: without a token of the cluster these paths do n
   const { status } = await post(stranger)
   assert.ok(status === 502 || status === 403, `a node with another secret is told nothing: ${status}`)
   assert.deepEqual(hasDone(node.api), [0, 0])
+})
+
+test('a sibling that sends too much, or what cannot be read, changes nothing', async () => {
+  await using cluster = await startSiblings(2)
+  const [node, sibling] = cluster.nodes as [SiblingNode, SiblingNode]
+  const call = (path: string, more: Record<string, string> = {}, transport: typeof H2 = H2) => {
+    const what = { from: sibling.id, to: node.id, method: 'POST', path }
+    const token = makeSiblingToken(new Uint8Array(32).fill(7), what, Date.now())
+    const headers = { [SIBLING_HEADER]: token, ...more }
+    return rawRequest(node.port, transport, { method: 'POST', path, headers })
+  }
+  const large = { 'content-length': '64000001' }
+  const refused = await call('/sibling/keep/abcd/p/1.ts', large, HTTP1)
+  assert.deepEqual(said(refused), [503, 'the result did not arrive\n'])
+  assert.equal((await call(`/sibling/keep/${'a'.repeat(1_001)}`)).status, 404)
+  assert.equal(node.successors.kept(sibling.id, 'abcd/p/1.ts'), null)
+  for (const [path, headers] of [
+    ['/sibling/end', { 'livepeer-sibling-session': 'f'.repeat(65) }],
+    ['/sibling/successor', { 'livepeer-sibling-successor': '../a' }],
+  ] as const) {
+    assert.equal((await call(path, headers)).status, 200, 'what cannot be read is let be')
+  }
+  assert.deepEqual([node.ended, node.successors.of(sibling.id)], [[], null])
 })
 
 test('nodes whose own clocks are wrong by minutes work together, since they go by the database’s', async () => {

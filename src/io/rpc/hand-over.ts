@@ -25,15 +25,19 @@ import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
 /** The host of the gateway whose segment is handed over; empty for one of this operator. */
 export const SIBLING_HOST_HEADER = 'livepeer-sibling-host'
-/** Marks a segment that another sibling may have admitted before, and so taken its payment. */
+/** Marks a segment that another node may have admitted before, and so taken its payment. */
 export const SIBLING_AGAIN_HEADER = 'livepeer-sibling-again'
 /** Goes with a refusal that concerns only the node itself: another one may take the segment. */
 export const SIBLING_REFUSAL_HEADER = 'livepeer-sibling-refusal'
-/** Its value where the node has no room. */
+/** Its value where the node has no room, and where it cannot do it, or has no store. */
 export const CAPPED = 'capped'
+export const UNABLE = 'unable'
 
-/** How long a sibling may take to admit a segment: it checks the payment and writes it to the store. */
-const ADMIT_MS = 5_000
+/**
+ * How long a sibling may take to admit a segment: it checks the payment, and writes it to the store or, after 1.5 s, to its
+ * journal. Gateways wait for 2 s or longer, so that there is time for another one.
+ */
+const ADMIT_MS = 1_700
 /** A segment is done within its limit; its body may take many times as long to arrive (see `segment-bodies.ts`). */
 const BODY_PATIENCE = 12
 const MAX_HANDED_MS = 660_000
@@ -59,6 +63,8 @@ export interface SegmentRequest {
   readonly request: HttpRequest
   readonly response: HttpResponse
   readonly segment: SegmentData
+  /** Whether its payment may have been taken, although it was refused. */
+  readonly mayBePaid: boolean
   /** As named by `hostOf`; null for a node of this operator. */
   readonly host: string | null
   /** Aborted when the gateway disconnects. */
@@ -76,8 +82,8 @@ export interface HandOverNeeds {
 }
 
 /**
- * Hands requests to the other nodes of a cluster: segments for which this node has no room, and results that another one
- * holds. Bodies and answers are streamed.
+ * Hands requests to the other nodes of a cluster: segments for which this node has no room, or that it cannot do or record,
+ * and results that another one holds. Bodies and answers are streamed.
  */
 export class HandOver {
   readonly #needs: HandOverNeeds
@@ -107,7 +113,7 @@ export class HandOver {
     const body = new KeptBody(request, share)
     let losses = 0
     try {
-      for (const sibling of siblings.toAsk) {
+      for (const sibling of siblings.toAsk(segment.capabilities?.bitstring)) {
         const outcome = gone.aborted ? 'answered' : await this.#handTo(sibling, handed, { body, losses })
         if (outcome !== 'refused' && !gone.aborted) {
           events.tell({ kind: 'segment-handed-over', sibling: sibling.address, outcome })
@@ -166,7 +172,7 @@ export class HandOver {
     const { client, log, siblings } = this.#needs
     let stream: ClientHttp2Stream | null = null
     try {
-      const headers = headersFor(handed, so.losses > 0)
+      const headers = headersFor(handed, handed.mayBePaid || so.losses > 0)
       stream = await client.stream(sibling, { method: 'POST', path: SIBLING_PATHS.segment, headers })
       stream.once('close', siblings.handed(sibling))
       return await this.#follow(sibling, stream, handed, so.body)
@@ -193,9 +199,10 @@ export class HandOver {
     const exchange = new SiblingExchange(sibling, stream, gone)
     try {
       const verdict = await exchange.verdict(ADMIT_MS)
-      if (verdict.kind === 'answer' && verdict.head.headers[SIBLING_REFUSAL_HEADER] === CAPPED) {
+      const refusal = verdict.kind === 'answer' ? verdict.head.headers[SIBLING_REFUSAL_HEADER] : null
+      if (refusal === CAPPED || refusal === UNABLE) {
         siblings.answered(sibling)
-        siblings.refused(sibling)
+        if (refusal === CAPPED) siblings.refused(sibling)
         return 'refused'
       }
       if (verdict.kind === 'admitted') void body.sendTo(stream)

@@ -27,7 +27,7 @@ import {
   OrchestratorInfoSchema,
   PingPongSchema,
 } from './gen/lp_rpc_pb.ts'
-import { CAPPED, type HandOver, type SegmentRequest, SIBLING_REFUSAL_HEADER } from './hand-over.ts'
+import { CAPPED, type HandOver, type SegmentRequest, SIBLING_REFUSAL_HEADER, UNABLE } from './hand-over.ts'
 import {
   PAYMENT_HEADER,
   parsePaymentHeader,
@@ -58,8 +58,11 @@ const NO_URIS = 'this orchestrator does not fetch segments that come as a URI: s
 
 /** The status for each kind of refusal (wire.md §10). */
 const STATUS = {
-  ...{ forbidden: 403, capped: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 },
+  ...{ forbidden: 403, capped: 403, incapable: 403, unavailable: 503 },
+  ...{ 'payment-refused': 400, 'bad-request': 400, internal: 500 },
 } as const
+/** Refusals that concern this node only, as a sibling is told them that has handed the segment over. */
+const ELSEWHERE: Readonly<Record<string, string>> = { capped: CAPPED, incapable: UNABLE, unavailable: UNABLE }
 /** The id of the node of a cluster that holds a result, before its path. */
 const NODE_PATH = /^([0-9a-f]{16})\/(.*)$/s
 
@@ -68,7 +71,10 @@ export interface OrchestratorApi {
   ping(value: Uint8Array): Promise<Uint8Array>
   info(request: InfoRequest, caller: Caller): Promise<OrchestratorInfo>
   endSession(token: AuthToken | null): Promise<void>
-  /** Codes of refusal: `forbidden`, `capped` (another node may have room), `payment-refused`, `bad-request`, `internal`. */
+  /**
+   * Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`; where another node may take it `capped` (no
+   * room), `incapable`, `unavailable` (no store).
+   */
   admit(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<Admission>
   /** Like `admit`; resolves with the info for the answer. */
   pay(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<OrchestratorInfo | null>
@@ -205,7 +211,8 @@ export class OrchestratorEndpoint implements Routes {
       admission = await this.#admit(credentials, { host, signal: gone }, handed?.isAgain ?? false)
     } catch (error) {
       entry.close()
-      await this.#refuseOrHandOver(error, { request, response, segment, host, gone }, handed !== null)
+      const refused = { request, response, segment, host, gone }
+      await this.#refuseOrHandOver(error, refused, handed !== null)
       return
     }
     entry.close()
@@ -241,14 +248,23 @@ export class OrchestratorEndpoint implements Routes {
     }
   }
 
-  async #refuseOrHandOver(error: unknown, refused: SegmentRequest, isHanded: boolean): Promise<void> {
+  async #refuseOrHandOver(
+    error: unknown,
+    refused: Omit<SegmentRequest, 'mayBePaid'>,
+    isHanded: boolean,
+  ): Promise<void> {
     const { request, response } = refused
-    const isCapped = error instanceof NodeError && error.code === 'capped'
-    if (isCapped && isHanded) {
-      refuse(request, response, STATUS.capped, messageOf(error), { [SIBLING_REFUSAL_HEADER]: CAPPED })
+    const code = error instanceof NodeError ? error.code : ''
+    const refusal = ELSEWHERE[code]
+    if (refusal !== undefined && isHanded) {
+      const status = STATUS[code as keyof typeof STATUS]
+      refuse(request, response, status, messageOf(error), { [SIBLING_REFUSAL_HEADER]: refusal })
       return
     }
-    if (isCapped && (await this.#needs.cluster?.handOver.segment(refused))) return
+    // Whether the store has taken its payment is not known.
+    const mayBePaid = code === 'unavailable'
+    if (refusal !== undefined && (await this.#needs.cluster?.handOver.segment({ ...refused, mayBePaid })))
+      return
     this.#refuse(request, response, error)
   }
 

@@ -6,10 +6,14 @@ import { SiblingError } from '../../domain/sibling-call.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { openSession } from './peer-exchange.ts'
 
-const CONNECT_MS = 2_000
+const CONNECT_MS = 1_500
 /** Streams on one connection before another one is opened, and connections to one sibling. */
 const MAX_STREAMS = 100
 const MAX_CONNECTIONS = 8
+
+/** A sibling with requests to answer is asked this often for a sign of life; one that gives none so many times is given up. */
+const PULSE_MS = 1_000
+const MAX_UNANSWERED = 3
 
 /** Where a sibling is, and what shows that it is that one. */
 export type SiblingAddress = Pick<Member, 'node' | 'instance' | 'address' | 'fingerprint'>
@@ -109,6 +113,7 @@ export class SiblingConnections {
       })
       // An unused connection does not keep the process alive.
       session.unref()
+      watch(link, session)
       if (this.#isClosed) session.destroy()
       return session
     })
@@ -117,6 +122,24 @@ export class SiblingConnections {
     links.add(link)
     return link
   }
+}
+
+/** Ends a connection whose sibling is frozen, or cut off without a word, so that its requests can go to another one. */
+function watch(link: Link, session: ClientHttp2Session): void {
+  let unanswered = 0
+  const timer = setInterval(() => {
+    if (session.destroyed) return
+    if (link.streams === 0) unanswered = 0
+    else if (unanswered === MAX_UNANSWERED) session.destroy()
+    else {
+      unanswered++
+      session.ping((error) => {
+        if (!error) unanswered = 0
+      })
+    }
+  }, PULSE_MS)
+  timer.unref()
+  session.once('close', () => clearInterval(timer))
 }
 
 async function connectTo(sibling: SiblingAddress): Promise<ClientHttp2Session> {

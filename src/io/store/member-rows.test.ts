@@ -8,7 +8,7 @@ import { MemberRows } from './member-rows.ts'
 import { Store } from './store.ts'
 
 const LEASE_MS = 6_000
-const work = { takesSegments: true, maxSessions: 10, sessions: 3, segments: 1 }
+const work = { takesSegments: true, maxSessions: 10, sessions: 3, segments: 1, can: [0, 1, 62] }
 
 let postgres: Postgres
 before(async () => {
@@ -45,6 +45,9 @@ test('a member’s row is written, read by its siblings and deleted at its end',
   const { leftMs, ...member } = seen!
   assert.deepEqual(member, memberOf())
   assert.ok(leftMs > 0 && leftMs <= LEASE_MS, `${leftMs}`)
+  const { can: _, ...silent } = work
+  await rows.renew(memberOf({ work: silent }), { ms: LEASE_MS, takesOver: false })
+  assert.deepEqual((await rows.members())[0]?.work, silent, 'one that does not say what it can do')
   const leads = [{ duty: 'redeem', forMs: 3_000 }] as const
   await rows.renew(memberOf({ leads }), { ms: LEASE_MS, takesOver: false })
   assert.deepEqual((await rows.members())[0]?.leads, leads)
@@ -86,7 +89,8 @@ test('a lease that has run out is read as such; a row that cannot be read, or is
   await set(ids[2]!, { lease_end: Date.now() - 60_000 })
   await set(ids[3]!, { lease_end: Date.now() - 25 * 3600_000 })
   const strange = [{ duty: 'reign', forMs: 1 }, { duty: 'reward', forMs: -1 }, 'redeem', null]
-  await set(ids[4]!, { work: JSON.stringify({ ...work, more: 1, leads: strange }) })
+  const { can, ...rest } = work
+  await set(ids[4]!, { work: JSON.stringify({ ...rest, more: 1, can: { of: can }, leads: strange }) })
   const seen = await rows.members()
   assert.deepEqual(
     seen.map(({ leads }) => leads),
@@ -95,7 +99,7 @@ test('a lease that has run out is read as such; a row that cannot be read, or is
   assert.deepEqual(
     seen.map(({ leftMs, node, work: told }) => [node, leftMs > 0, told]),
     [
-      [ids[4], true, work],
+      [ids[4], true, rest],
       [ids[2], false, work],
     ],
   )

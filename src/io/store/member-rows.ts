@@ -12,6 +12,9 @@ const MAX_MEMBERS = 1_000
 const KEPT_MS = 24 * 3600_000
 /** Duties that one member leads. */
 const MAX_LEADS = 20
+/** Capabilities that one member has, and the largest number of one. */
+const MAX_CAPABILITIES = 200
+const MAX_CAPABILITY = 10_000
 
 /** The database's clock in ms since the epoch. The transaction's time would be that of its beginning. */
 const NOW = sql<string>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
@@ -20,8 +23,18 @@ const id = z.string().regex(/^[0-9a-f]{16}$/)
 const short = z.string().max(100)
 const count = z.number().int().min(0).max(1_000_000_000)
 
+/** Newer versions may say this in another way. */
+const can = z.array(z.number().int().min(0).max(MAX_CAPABILITY)).max(MAX_CAPABILITIES)
 /** Newer versions may tell more. */
-const work = z.object({ takesSegments: z.boolean(), maxSessions: count, sessions: count, segments: count })
+const work = z
+  .object({
+    ...{ takesSegments: z.boolean(), maxSessions: count, sessions: count, segments: count },
+    can: z.unknown().optional(),
+  })
+  .transform(({ can: told, ...rest }) => {
+    const known = can.safeParse(told).data
+    return { ...rest, ...(known && { can: known }) }
+  })
 
 /** In the same column; absent where a member leads nothing. Duties that are not known are left out. */
 const led = z.object({

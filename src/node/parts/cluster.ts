@@ -121,9 +121,9 @@ export class ClusterParts {
 
 /**
  * HOST:PORT at which siblings reach this node: as given, or where it listens, on all addresses at the one on the way to the
- * database. A node without a port for peers is told apart by that of its control API.
+ * database. A node without a port for peers is told apart by that of its control API. Throws NodeError `no-cluster-address`.
  */
-async function clusterAddress(settings: Settings): Promise<string> {
+export async function clusterAddress(settings: Settings): Promise<string> {
   const { clusterAddress: given, controlBind, orchestrator, redeemer } = settings
   const bind = orchestrator?.bind ?? redeemer?.bind
   const listensAt = bind && !isUnspecified(bind.host) ? bind.host : null

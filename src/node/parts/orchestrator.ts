@@ -1,7 +1,8 @@
 import { DEFAULT_PEER_PORT, portOf } from '../../config/addresses.ts'
 import type { OrchestratorSettings, Settings } from '../../config/settings.ts'
-import { announcedVersion, defaultCapabilities } from '../../domain/capabilities.ts'
+import { announcedVersion, bitsOf, defaultCapabilities } from '../../domain/capabilities.ts'
 import { offered, serviceUriOf } from '../../domain/duties.ts'
+import type { MemberWork } from '../../domain/member.ts'
 import { GatewayWebhook } from '../../io/http/gateway-webhook.ts'
 import { FormUploads } from '../../io/objects/form-upload.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
@@ -115,15 +116,21 @@ export class OrchestratorParts {
       ...[...(transcoder?.services ?? []), transcoders],
       ...(authority ? [authority] : []),
       ...[...payee.services, store, authKeys, this.orchestrator, ...(cluster?.services ?? []), endpoint],
-      ...(cluster ? [cluster.opening(endpoint, this.orchestrator), this.#evening(cluster, core.env)] : []),
+      ...(cluster ? [cluster.opening(endpoint, this), this.#evening(cluster, core)] : []),
       ...selfCheck(core, serviceUri),
     ]
   }
 
-  #evening({ members }: ClusterParts, env: Core['env']): LoadEvening {
+  /** The orchestrator's work, as siblings are told it. */
+  work(): MemberWork {
+    return { ...this.orchestrator.work(), can: bitsOf(this.transcoders.capabilities.bitstring) }
+  }
+
+  #evening({ members }: ClusterParts, { env, store }: Core): LoadEvening {
     return new LoadEvening({
       ...env,
       members,
+      mayMove: () => members.isIn && store.fault === null,
       port: () => this.#endpoint.connections,
       work: () => this.orchestrator.work(),
     })

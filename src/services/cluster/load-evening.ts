@@ -20,6 +20,8 @@ export interface LoadedPort {
 export interface LoadEveningNeeds {
   readonly work: () => MemberWork
   readonly members: { readonly siblings: readonly Pick<Member, 'work'>[] }
+  /** Whether any node goes on with any session: not while one cannot use the store. */
+  readonly mayMove: () => boolean
   /** Null while it is not open. */
   readonly port: () => LoadedPort | null
   readonly clock: Clock
@@ -46,10 +48,10 @@ export class LoadEvening implements Service {
   }
 
   #look(): void {
-    const { clock, log, members, port, work } = this.#needs
+    const { clock, log, mayMove, members, port, work } = this.#needs
     const own = work()
     // A node that drains moves everything anyway.
-    if (!own.takesSegments || clock.now() - this.#movedMs < SETTLE_MS) return
+    if (!own.takesSegments || !mayMove() || clock.now() - this.#movedMs < SETTLE_MS) return
     const open = port()
     const ids = open ? connectionsToMove({ work: own }, members.siblings, open.loads) : []
     if (ids.length === 0) return

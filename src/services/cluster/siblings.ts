@@ -5,6 +5,7 @@ import { haveRoom, type SiblingNews, siblingsToAsk } from '../../domain/sibling-
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { TimeLimit } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Members } from './members.ts'
 
@@ -77,9 +78,9 @@ export class Siblings implements Service {
     return haveRoom(this.#members.siblings, (node) => this.#newsOf(node))
   }
 
-  /** The siblings that may take a segment, in the order in which they are to be asked. */
-  get toAsk(): readonly SeenMember[] {
-    return siblingsToAsk(this.#members.siblings, (node) => this.#newsOf(node)).slice(0, MAX_ASKED)
+  /** The siblings that may take a segment with these words of capabilities, in the order in which they are to be asked. */
+  toAsk(needed: readonly bigint[] = []): readonly SeenMember[] {
+    return siblingsToAsk(this.#members.siblings, (node) => this.#newsOf(node), needed).slice(0, MAX_ASKED)
   }
 
   /** The sibling of this id if it may be called, also one whose lease has run out; null for any other. */
@@ -209,8 +210,8 @@ export class Siblings implements Service {
   }
 
   async #within<T>(limitMs: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const limit = AbortSignal.timeout(limitMs)
-    return call(this.#stopped ? AbortSignal.any([this.#stopped, limit]) : limit)
+    using limit = new TimeLimit(this.#clock, limitMs)
+    return await call(this.#stopped ? AbortSignal.any([this.#stopped, limit.signal]) : limit.signal)
   }
 
   #newsOf(node: string): SiblingNews {

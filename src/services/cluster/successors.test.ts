@@ -20,7 +20,7 @@ function world(keeps: Readonly<Record<string, number>>) {
   const kept: Record<string, number> = {}
   const all = Object.keys(keeps).map(member)
   const successors = new Successors({
-    ...{ clock, log: silentLog, siblings: { toAsk: all }, members: { siblings: all } },
+    ...{ clock, log: silentLog, siblings: { toAsk: () => all }, members: { siblings: all } },
     calls: {
       keep: async ({ node }, { path }) => {
         if ((kept[node] ?? 0) >= keeps[node]!) throw new Error('no room')

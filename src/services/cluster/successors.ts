@@ -2,6 +2,7 @@ import type { SeenMember } from '../../domain/member.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { TimeLimit } from '../../lib/patience.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
@@ -36,7 +37,7 @@ export interface SuccessionCalls {
 
 /** What succession needs. */
 export interface SuccessorsNeeds {
-  readonly siblings: { readonly toAsk: readonly SeenMember[] }
+  readonly siblings: { toAsk(): readonly SeenMember[] }
   readonly members: { readonly siblings: readonly SeenMember[] }
   readonly calls: SuccessionCalls
   readonly clock: Clock
@@ -69,10 +70,10 @@ export class Successors implements Service {
   async giveAway(results: readonly LeftResult[]): Promise<ReadonlySet<string>> {
     const given = new Set<string>()
     if (results.length === 0) return given
-    const { log, members, siblings } = this.#needs
-    const signal = AbortSignal.timeout(HANDING_MS)
-    for (const sibling of siblings.toAsk.slice(0, MAX_ASKED)) {
-      await this.#giveTo(sibling, results, given, signal)
+    const { clock, log, members, siblings } = this.#needs
+    using limit = new TimeLimit(clock, HANDING_MS)
+    for (const sibling of siblings.toAsk().slice(0, MAX_ASKED)) {
+      await this.#giveTo(sibling, results, given, limit.signal)
       if (given.size === 0) continue
       const { address: successor, node } = sibling
       await Promise.all(members.siblings.map((other) => this.#tell(other, node)))
@@ -143,10 +144,11 @@ export class Successors implements Service {
   }
 
   async #tell(sibling: SeenMember, successor: string): Promise<void> {
-    const { calls, log } = this.#needs
+    const { calls, clock, log } = this.#needs
     if (sibling.fingerprint === '' || sibling.node === successor) return
+    using limit = new TimeLimit(clock, TELLING_MS)
     await calls
-      .succeeded(sibling, successor, AbortSignal.timeout(TELLING_MS))
+      .succeeded(sibling, successor, limit.signal)
       .catch((error) => log.debug('sibling not told of the successor', { node: sibling.node, error }))
   }
 }

@@ -4,6 +4,8 @@ import { NodeError } from '../../lib/errors.ts'
 export type OrchestratorFault =
   | 'forbidden'
   | 'capped'
+  | 'incapable'
+  | 'unavailable'
   | 'payment-refused'
   | 'bad-request'
   | 'internal'

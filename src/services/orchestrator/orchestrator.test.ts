@@ -310,6 +310,30 @@ test('a refused payment is told as it is, and keeps no session', async () => {
   assert.equal(orchestrator.sessionCount, 0)
 })
 
+test('a session of ours that this node cannot do may go elsewhere', async () => {
+  const { orchestrator } = setUp()
+  const capabilities = { ...defaultCapabilities(''), bitstring: [1n << 60n] }
+  await assert.rejects(orchestrator.admit(await segmentFor(orchestrator, { capabilities }), payment), {
+    code: 'incapable',
+    message: 'incompatible capabilities',
+  })
+})
+
+test('of a store that is away a gateway is told neither where it is nor why', async () => {
+  const says = 'the database at postgres://10.0.0.9:5432 cannot be used: connect ECONNREFUSED'
+  const away = async () => Promise.reject(new NodeError('store-unavailable', says))
+  const refused = {
+    code: 'unavailable',
+    message:
+      'this orchestrator cannot record payments just now, so it takes no new sessions: try again later',
+  }
+  const { orchestrator } = setUp({ recipient: { admit: away, receive: away } })
+  const segment = await segmentFor(orchestrator)
+  await assert.rejects(orchestrator.admit(segment, payment), refused)
+  await assert.rejects(orchestrator.pay(segment, payment), refused)
+  await assert.rejects(setUp({ recipient: { quote: away } }).orchestrator.info(request), refused)
+})
+
 test('a payment that this node fails to write down is not refused as the gateway’s fault', async () => {
   const full = new Error('database or disk is full')
   const { orchestrator } = setUp({ recipient: { admit: async () => Promise.reject(full) } })

@@ -214,7 +214,7 @@ export class Orchestrator implements Service {
       throw new OrchestratorError('request-refused', `Invalid orchestrator request: ${TOO_MANY_LOOKUPS}`)
     }
     await this.#authorize(request.address)
-    return await this.#offers.fresh(request.address)
+    return await unlessAway(this.#offers.fresh(request.address))
   }
 
   async #authorize(gateway: Address): Promise<void> {
@@ -307,7 +307,9 @@ export class Orchestrator implements Service {
       throw new OrchestratorError('forbidden', 'ErrSegSig')
     }
     if (segment.capabilities && !satisfies(segment.capabilities, this.#options.capabilities)) {
-      throw new OrchestratorError('forbidden', 'incompatible capabilities')
+      // Another node of the cluster may be able to do one of our own sessions.
+      const isOurs = segment.authToken !== null && this.#offers.isAuthentic(segment.authToken)
+      throw new OrchestratorError(isOurs ? 'incapable' : 'forbidden', 'incompatible capabilities')
     }
     try {
       const token = this.#offers.checked(segment.authToken)
@@ -338,9 +340,24 @@ export class Orchestrator implements Service {
 /** The recipient's answer; its refusal becomes one that the peer is told as it is. */
 async function paid<T>(answer: Promise<T>): Promise<T> {
   try {
+    return await unlessAway(answer)
+  } catch (error) {
+    if (!(error instanceof NodeError) || error instanceof OrchestratorError) throw error
+    throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
+  }
+}
+
+/** What a store says that takes nothing just now. Where it is and why concerns no peer. */
+const STORE_FAULTS: readonly string[] = ['store-unavailable', 'store-unwritable']
+
+/** What needs the store; the peer is told of its faults that they are this node's. */
+async function unlessAway<T>(answer: Promise<T>): Promise<T> {
+  try {
     return await answer
   } catch (error) {
-    if (!(error instanceof NodeError)) throw error
-    throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
+    if (!(error instanceof NodeError) || !STORE_FAULTS.includes(error.code)) throw error
+    const text =
+      'this orchestrator cannot record payments just now, so it takes no new sessions: try again later'
+    throw new OrchestratorError('unavailable', text, { cause: error })
   }
 }
