@@ -1,8 +1,9 @@
 import type { ChannelModel, ConfirmChannel } from 'amqplib'
 import type { PublishedEvent } from '../../domain/published-event.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { messageOf, NodeError } from '../../lib/errors.ts'
+import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import { hiderOf, maskUrl } from '../../lib/mask-url.ts'
+import { TimeLimit, unlessAborted } from '../../lib/patience.ts'
 import { escaped } from '../../lib/printable.ts'
 import type { EventSink } from '../../services/publishing/event-publisher.ts'
 
@@ -132,22 +133,13 @@ export class AmqpSink implements EventSink {
 
   /** Waits for the broker, and no longer. */
   async #within<T>(ms: number, cut: AbortController, work: Promise<T>, what: string): Promise<T> {
-    const enough = new AbortController()
-    const late = this.#clock.sleep(ms, enough.signal).then(
-      () => true,
-      () => false,
-    )
-    const ended = new Promise<'ended'>((resolve) => {
-      cut.signal.addEventListener('abort', () => resolve('ended'), { once: true, signal: enough.signal })
-    })
-    const done = work.then((value) => ({ value }))
-    done.catch(() => {})
+    using limit = new TimeLimit(this.#clock, ms)
+    const over = AbortSignal.any([cut.signal, limit.signal])
     try {
-      const first = await Promise.race([done, ended, late])
-      if (typeof first === 'object') return first.value
+      return await unlessAborted(work, over)
+    } catch (error) {
+      if (!isAbort(error)) throw error
       throw new NodeError<AmqpFault>('not-confirmed', `${what} within ${ms / 1000} s`)
-    } finally {
-      enough.abort()
     }
   }
 

@@ -6,6 +6,7 @@ import type { Dice } from '../../lib/dice.ts'
 import { isAbort } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
@@ -172,9 +173,7 @@ export class GatewayHttp implements Service {
   async #close(server: Server): Promise<void> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     server.closeIdleConnections()
-    const over = new AbortController()
-    await Promise.race([closed, this.#needs.clock.sleep(DRAIN_MS, over.signal).catch(() => {})])
-    over.abort()
+    await isDoneWithin(this.#needs.clock, DRAIN_MS, closed)
     server.closeAllConnections()
     await closed
   }

@@ -5,6 +5,7 @@ import { messageOf } from '../../lib/errors.ts'
 import { Listeners } from '../../lib/listeners.ts'
 import type { Log } from '../../lib/log.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** The leader renews its lease this often. */
@@ -195,8 +196,6 @@ export class Leadership implements Service {
     const releasing = leases
       .release(lease, instance)
       .catch((error) => log.debug('lease not given back', { lease, reason: messageOf(error) }))
-    const late = new AbortController()
-    await Promise.race([releasing, clock.sleep(RELEASE_MS, late.signal).catch(() => {})])
-    late.abort()
+    await isDoneWithin(clock, RELEASE_MS, releasing)
   }
 }

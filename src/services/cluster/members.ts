@@ -12,6 +12,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** How long a member counts as alive after its last renewal, by the database's clock. */
@@ -291,9 +292,7 @@ export class Members implements Service {
     const leaving = this.#renewing
       .then(() => records.leave(this.#self))
       .catch((error) => log.debug('membership not given back', { error }))
-    const late = new AbortController()
-    await Promise.race([leaving, clock.sleep(LEAVE_MS, late.signal).catch(() => {})])
-    late.abort()
+    await isDoneWithin(clock, LEAVE_MS, leaving)
     this.#leaseEndMs = null
   }
 }

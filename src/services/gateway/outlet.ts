@@ -4,7 +4,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { isHopeless, mayPass } from '../../lib/object-store.ts'
-import { unlessAborted } from '../../lib/patience.ts'
+import { TimeLimit, unlessAborted } from '../../lib/patience.ts'
 import type { GrantLimits, OutsideStore } from './outside-store.ts'
 
 /** The pause before the second try; it doubles with each. */
@@ -104,27 +104,18 @@ export class Outlet {
 
   async #withinLimit(file: OutletFile, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#needs
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal, this.#down.signal])
+    using limit = new TimeLimit(clock, file.limitMs)
+    const either = AbortSignal.any([signal, limit.signal, this.#down.signal])
     const untilMs = clock.now() + file.limitMs
-    const limit = clock.sleep(file.limitMs, either).then(
-      () => over.abort(),
-      () => {},
-    )
     this.#lastReason = `it does not answer within ${file.limitMs} ms`
-    try {
-      for (let pauseMs = FIRST_PAUSE_MS; !either.aborted; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
-        const outcome = await this.#once(file, either)
-        if (outcome !== 'failed') return outcome === 'saved'
-        if (clock.now() + pauseMs >= untilMs) break
-        await clock.sleep(pauseMs, either).catch(() => {})
-      }
-      if (!signal.aborted && !this.isDown) this.#fail()
-      return false
-    } finally {
-      over.abort()
-      await limit
+    for (let pauseMs = FIRST_PAUSE_MS; !either.aborted; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      const outcome = await this.#once(file, either)
+      if (outcome !== 'failed') return outcome === 'saved'
+      if (clock.now() + pauseMs >= untilMs) break
+      await clock.sleep(pauseMs, either).catch(() => {})
     }
+    if (!signal.aborted && !this.isDown) this.#fail()
+    return false
   }
 
   /** Tries once. `refused`: another try is in vain. */

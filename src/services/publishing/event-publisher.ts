@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Fields, Log } from '../../lib/log.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** Events that wait while the broker is away. Then the oldest make room: of what happens now a platform must hear. */
@@ -159,9 +160,7 @@ export class EventPublisher implements Service {
       const sending = (async () => {
         while (this.#waiting.length > 0) await this.#sendSome(limit.signal)
       })().catch(() => {})
-      const enough = new AbortController()
-      await Promise.race([sending, clock.sleep(LAST_MS, enough.signal).catch(() => {})])
-      enough.abort()
+      await isDoneWithin(clock, LAST_MS, sending)
       const left = this.#waiting.length
       if (left > 0) log.warn('events were dropped', this.#facts({ dropped: left }))
     }

@@ -14,6 +14,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { isHopeless } from '../../lib/object-store.ts'
+import { TimeLimit, unlessAborted } from '../../lib/patience.ts'
 import type { RecordStore } from './record-store.ts'
 import type { Recording, SegmentToRecord } from './recorder.ts'
 
@@ -297,19 +298,13 @@ export class RecordingWriter implements Recording {
 
   async #limited<Value>(signal: AbortSignal, work: (limit: AbortSignal) => Promise<Value>): Promise<Value> {
     signal.throwIfAborted()
-    const done = new AbortController()
-    const late = Promise.withResolvers<never>()
-    const over = new AbortController()
-    const patience = AbortSignal.any([signal, done.signal])
-    this.#needs.clock.sleep(SAVE_LIMIT_MS, patience).then(
-      () => late.reject(new Error(`no answer in ${SAVE_LIMIT_MS / 1000} s`)),
-      (error) => late.reject(error),
-    )
+    using limit = new TimeLimit(this.#needs.clock, SAVE_LIMIT_MS)
+    const either = AbortSignal.any([signal, limit.signal])
     try {
-      return await Promise.race([work(AbortSignal.any([signal, over.signal])), late.promise])
-    } finally {
-      done.abort()
-      over.abort()
+      return await unlessAborted(work(either), either)
+    } catch (error) {
+      if (limit.signal.aborted) throw new Error(`no answer in ${SAVE_LIMIT_MS / 1000} s`)
+      throw error
     }
   }
 

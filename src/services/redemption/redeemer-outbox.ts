@@ -8,6 +8,7 @@ import type { Hex } from '../../lib/bytes.ts'
 import { settle } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
+import { TimeLimit } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 import { type BookEntry, describe, TicketBook, type TicketBookNeeds } from './ticket-book.ts'
@@ -206,22 +207,15 @@ export class RedeemerOutbox implements Service {
     signal: AbortSignal,
   ): Promise<RedeemerCallError | null> {
     const { clock } = this.#needs
-    const limit = new AbortController()
-    const stop = () => limit.abort()
-    signal.addEventListener('abort', stop, { once: true })
-    const late = clock.sleep(QUEUE_TIMEOUT_MS, limit.signal).then(stop, () => {})
+    using limit = new TimeLimit(clock, QUEUE_TIMEOUT_MS)
     try {
-      await connection.queue(ticket, limit.signal)
+      await connection.queue(ticket, AbortSignal.any([signal, limit.signal]))
       return null
     } catch (error) {
       if (signal.aborted) throw error
       if (error instanceof RedeemerCallError) return error
       if (!limit.signal.aborted) throw error
       return new RedeemerCallError('away', `${connection.name} did not answer within ${QUEUE_TIMEOUT_MS} ms`)
-    } finally {
-      stop()
-      await late
-      signal.removeEventListener('abort', stop)
     }
   }
 }

@@ -8,6 +8,7 @@ import type { Address } from '../../lib/crypto.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import { Listeners } from '../../lib/listeners.ts'
 import type { Log } from '../../lib/log.ts'
+import { isDoneWithin } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** How often a redeemer is probed: a connection may be dead without an error. */
@@ -156,24 +157,17 @@ export class RedeemerPeers implements Service {
   }
 
   async #probe({ connection }: Peer, signal: AbortSignal): Promise<void> {
-    const limit = new AbortController()
-    const stop = () => limit.abort(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-    const asked = connection.maxFloat(this.#probed, limit.signal).then(
+    const enough = new AbortController()
+    const asked = connection.maxFloat(this.#probed, AbortSignal.any([signal, enough.signal])).then(
       () => this.report(connection, null),
       (error) => this.report(connection, error),
     )
-    const late = this.#clock.sleep(PROBE_TIMEOUT_MS, limit.signal).then(
-      () => 'late',
-      () => 'over',
-    )
-    if ((await Promise.race([asked, late])) === 'late') {
+    if (!(await isDoneWithin(this.#clock, PROBE_TIMEOUT_MS, asked))) {
       connection.reset()
       const text = `${connection.name} did not answer within ${PROBE_TIMEOUT_MS / 1000} s`
       this.report(connection, new RedeemerCallError('away', text))
     }
-    limit.abort()
-    signal.removeEventListener('abort', stop)
+    enough.abort()
   }
 }
 

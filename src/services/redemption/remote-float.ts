@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { isAbort } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { TimeLimit } from '../../lib/patience.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 
@@ -121,22 +122,14 @@ export class RemoteFloat implements Service {
     const { clock, redeemers } = this.#needs
     const scope = this.#scope
     if (!scope || scope.signal.aborted) return null
-    const limit = new AbortController()
-    const stop = () => limit.abort()
-    scope.signal.addEventListener('abort', stop, { once: true })
-    const late = clock.sleep(ASK_MS, limit.signal).then(stop, () => {})
-    try {
-      for (const connection of redeemers.answering) {
-        const value = await this.#askOne(connection, sender, limit.signal)
-        if (value !== null) return value
-        if (limit.signal.aborted) return null
-      }
-      return null
-    } finally {
-      stop()
-      await late
-      scope.signal.removeEventListener('abort', stop)
+    using limit = new TimeLimit(clock, ASK_MS)
+    const signal = AbortSignal.any([scope.signal, limit.signal])
+    for (const connection of redeemers.answering) {
+      const value = await this.#askOne(connection, sender, signal)
+      if (value !== null) return value
+      if (signal.aborted) return null
     }
+    return null
   }
 
   async #askOne(
