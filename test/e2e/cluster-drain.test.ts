@@ -16,8 +16,8 @@ import { until } from '../tools/until.ts'
 
 /**
  * A cluster of orchestrators without a chain, and clients with a Go gateway’s habits: one behind HAProxy in TCP mode, whose only
- * connection carries all its streams, and one behind HAProxy in HTTP mode. DRAIN_STREAMS, DRAIN_RESTARTS and DRAIN_KILLS make it
- * larger; DRAIN_LOGS keeps the nodes’ logs in a folder.
+ * connection carries all its streams, and one behind HAProxy in HTTP mode; alone it has twice as many streams. DRAIN_STREAMS,
+ * DRAIN_RESTARTS and DRAIN_KILLS make it larger; DRAIN_LOGS keeps the nodes’ logs in a folder.
  */
 const NODES = 3
 /** Of each client. */
@@ -85,19 +85,19 @@ class Streams implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #streams: readonly Promise<void>[]
 
-  constructor({ origins, segment: bytes }: World, mode: (typeof modes)[number]) {
+  constructor({ origins, segment: bytes }: World, mode: (typeof modes)[number], count = STREAMS) {
     this.mode = mode
     this.gateway = new GoGateway(origins[mode])
     const pace = { bytes, durationMs: SEGMENT_MS, paceMs: SEGMENT_MS, profiles: PROFILES }
-    this.#streams = Array.from({ length: STREAMS }, async (_, index) => {
-      await sleep((index * SEGMENT_MS) / STREAMS)
+    this.#streams = Array.from({ length: count }, async (_, index) => {
+      await sleep((index * SEGMENT_MS) / count)
       await this.gateway.stream(`${mode}${index}`, pace, this.#stop.signal)
     })
   }
 
   /** Waits until every stream has had so many more segments. */
   async go(segments: number): Promise<void> {
-    const served = this.gateway.served + segments * STREAMS
+    const served = this.gateway.served + segments * this.#streams.length
     await until(async () => (this.gateway.served >= served ? true : null), `segments over ${this.mode}`)
   }
 
@@ -136,7 +136,7 @@ describe('a cluster behind HAProxy', { skip: hasHaproxy() ? false : 'HAProxy is 
     timeout: 180_000,
   }, async (t) => {
     const { ids } = world
-    await using streams = new Streams(world, 'tcp')
+    await using streams = new Streams(world, 'tcp', 2 * STREAMS)
     const { client, failures, holders } = streams.gateway
     const startMs = performance.now()
     // Every node has had a whole turn once a fourth begins.

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../devnet/tcp-link.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { type ClusterNode, FEE, startClusterNodes, startGatewayAt } from '../fakes/cluster-nodes.ts'
-import { type BalancerMode, startTestBalancer } from '../net/haproxy.ts'
+import { type BalancerMode, hasNginx, startTestBalancer } from '../net/haproxy.ts'
 import { HttpBalancer, type Mishap } from '../net/http-balancer.ts'
 
 /** Nodes are killed this often, and are back after a part of it. */
@@ -96,8 +96,8 @@ for (const mishap of ['unseen', 'lost', 'broken', 'empty', 'truncated', 502, 503
   })
 }
 
-/** Streams without a pause through HAProxy, while `meanwhile` happens to the nodes. */
-async function streamsBehindHaproxy(
+/** Streams without a pause through a balancer, while `meanwhile` happens to the nodes. */
+async function streamsBehind(
   t: TestContext,
   mode: BalancerMode,
   meanwhile: (nodes: readonly ClusterNode[], how: { isOver(): boolean; isFelt(): boolean }) => Promise<void>,
@@ -133,9 +133,16 @@ async function streamsBehindHaproxy(
   return { refused, resent, retried: gateway.countOf('segment-retried') }
 }
 
-for (const mode of ['tcp', 'http'] as const) {
-  test(`behind HAProxy in ${mode} mode nodes are killed one after the other: no segment of ${STREAMS} streams is lost`, async (t) => {
-    const { refused } = await streamsBehindHaproxy(t, mode, async (nodes, { isFelt, isOver }) => {
+const NGINX_SKIP = hasNginx() ? false : 'nginx is not installed, or passes no connections through'
+for (const [mode, what, skip] of [
+  ['tcp', 'HAProxy in tcp mode', false],
+  ['http', 'HAProxy in http mode', false],
+  ['nginx', 'nginx', NGINX_SKIP],
+] as const) {
+  test(`behind ${what} nodes are killed one after the other: no segment of ${STREAMS} streams is lost`, {
+    skip,
+  }, async (t) => {
+    const { refused } = await streamsBehind(t, mode, async (nodes, { isFelt, isOver }) => {
       // On a slow machine a kill may strike between two segments.
       for (let kill = 0; (kill < KILLS || (!isFelt() && kill < 4 * KILLS)) && !isOver(); kill++) {
         const node = nodes[kill % nodes.length]!
@@ -149,8 +156,10 @@ for (const mode of ['tcp', 'http'] as const) {
     for (const reason of Object.keys(refused)) assert.equal(reason, 'nonce-already-seen')
   })
 
-  test(`behind HAProxy in ${mode} mode nodes leave one after the other: no segment is lost, sent again or retried`, async (t) => {
-    const { refused, resent, retried } = await streamsBehindHaproxy(t, mode, async (nodes, { isOver }) => {
+  test(`behind ${what} nodes leave one after the other: no segment is lost, sent again or retried`, {
+    skip,
+  }, async (t) => {
+    const { refused, resent, retried } = await streamsBehind(t, mode, async (nodes, { isOver }) => {
       for (let leave = 0; leave < KILLS && !isOver(); leave++) {
         const node = nodes[leave % nodes.length]!
         await node.leave()
