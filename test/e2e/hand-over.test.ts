@@ -6,7 +6,6 @@ import type { NodeProcess } from '../../devnet/node-process.ts'
 import { Postgres } from '../../devnet/postgres.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
-import { WITHOUT_IPV6 } from '../net/ipv6.ts'
 import { eventually } from '../tools/until.ts'
 import { type TestNodes, testNodes } from './nodes.ts'
 import { TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
@@ -16,10 +15,6 @@ import { TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 const STREAMS = 5
 /** Segments served before and after each event. */
 const SOME = 15
-
-/** A name with two addresses, as of a balancer by DNS. */
-const NAME = 'localhost'
-const ADDRESSES = ['127.0.0.1', '[::1]'] as const
 
 interface Cluster {
   readonly folder: string
@@ -32,28 +27,23 @@ interface Cluster {
   readonly startGateway: () => Promise<TinyLoad>
 }
 
-async function startCluster(
-  t: TestContext,
-  maxSessions: readonly number[],
-  { hasName = false } = {},
-): Promise<Cluster> {
+async function startCluster(t: TestContext, maxSessions: readonly number[]): Promise<Cluster> {
   const postgres = await Postgres.start()
   t.after(() => postgres.stop())
   const { folder, node } = await testNodes(t)
   const store = join(folder, 'store-url')
   await writeFile(store, await postgres.newDatabase())
   const ports = await Promise.all(maxSessions.map(() => freePort()))
-  const service = `${hasName ? NAME : '127.0.0.1'}:${ports[0]}`
-  const listens = (i: number) => (hasName ? `${ADDRESSES[i]}:${ports[0]}` : `127.0.0.1:${ports[i]}`)
+  const service = `127.0.0.1:${ports[0]}`
   let added = ''
-  const orchestrator = (name: string, at: string, more: readonly string[], role = '-transcoder') =>
+  const orchestrator = (name: string, port: number, more: readonly string[], role = '-transcoder') =>
     node(name, [
       ...['-orchestrator', role, '-store', store, '-serviceAddr', service],
-      ...['-httpAddr', at, '-startupAvailabilityCheck=false', ...more],
+      ...['-httpAddr', `127.0.0.1:${port}`, '-startupAvailabilityCheck=false', ...more],
     ])
   const nodes = await Promise.all(
     maxSessions.map((most, i) =>
-      orchestrator(`orchestrator-${i + 1}`, listens(i), ['-maxSessions', `${most}`]),
+      orchestrator(`orchestrator-${i + 1}`, ports[i]!, ['-maxSessions', `${most}`]),
     ),
   )
   for (const one of nodes) await one.start()
@@ -61,8 +51,9 @@ async function startCluster(
     folder,
     nodes,
     add: async (name, more = [], role = '-transcoder') => {
-      added = `127.0.0.1:${await freePort()}`
-      return orchestrator(name, added, more, role)
+      const port = await freePort()
+      added = `127.0.0.1:${port}`
+      return orchestrator(name, port, more, role)
     },
     addedAt: () => added,
     node,
@@ -131,23 +122,6 @@ test('five streams come to one node that takes two: the others do the rest, and 
     load.pushed.filter(({ status }) => status !== 200),
     [],
   )
-})
-
-test('nodes at the addresses of one name: when one is killed, and the other stopped once it is back, no segment fails', {
-  skip: WITHOUT_IPV6,
-}, async (t) => {
-  const { nodes, startGateway } = await startCluster(t, [10, 10], { hasName: true })
-  await using load = await startGateway()
-  await serves(load, 'by one of them')
-  const [first, second] = await Promise.all(nodes.map(transcodedBy))
-  const [busy, other] = (first! > second! ? nodes : nodes.toReversed()) as [NodeProcess, NodeProcess]
-  await busy.kill()
-  await serves(load, 'by the other one')
-  assert.ok((await transcodedBy(other)) > 0)
-  await busy.start()
-  await other.stop()
-  await serves(load, 'by the one that is back')
-  assert.ok((await transcodedBy(busy)) > 0)
 })
 
 test('the transcoders of one node serve the streams that come to another', async (t) => {

@@ -9,6 +9,7 @@ import type { NodeEvent } from '../../src/domain/events.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from '../../src/io/rpc/orchestrator-endpoint.ts'
+import type { NameLookup } from '../../src/io/rpc/peer-exchange.ts'
 import { Endpoint } from '../../src/io/rpc/server.ts'
 import { Store } from '../../src/io/store/store.ts'
 import { systemClock } from '../../src/lib/clock.ts'
@@ -57,11 +58,13 @@ export interface ClusterNode {
 /** A port in front of a server: what peers see of a process that is killed and started again. */
 class Gate implements AsyncDisposable {
   readonly port: number
+  readonly #host: string
   readonly #toPort: number
   readonly #sockets = new Set<Socket>()
   #server: Server | null = null
 
-  constructor(port: number, toPort: number) {
+  constructor({ host, port }: { readonly host: string; readonly port: number }, toPort: number) {
+    this.#host = host
     this.port = port
     this.#toPort = toPort
   }
@@ -83,7 +86,7 @@ class Gate implements AsyncDisposable {
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(this.port, '127.0.0.1', resolve)
+      server.listen(this.port, this.#host, resolve)
     })
   }
 
@@ -104,8 +107,14 @@ class Gate implements AsyncDisposable {
   }
 }
 
-/** Nodes that share a store, tokens, tickets and results, and advertise the address of what is in front of them. */
-export async function startClusterNodes(count: number, options: { ticketEv: bigint; url: string }) {
+/**
+ * Nodes that share a store, tokens, tickets and results, and advertise the address of what is in front of them. `samePort`: all
+ * listen there, each on a loopback address of its own, 127.0.0.1 and those after it.
+ */
+export async function startClusterNodes(
+  count: number,
+  options: { ticketEv: bigint; url: string; samePort?: number },
+) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-cluster-nodes-'))
   const chain = new FakeChain()
   const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: systemDice })
@@ -167,7 +176,9 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
     )
     for (const service of [rounds, senders, activity, secret, authKeys, recipient, orchestrator, endpoint])
       await supervisor.start(service)
-    const gate = new Gate(await freePort(), endpoint.port)
+    const { samePort } = options
+    const at = samePort ? { host: `127.0.0.${number}`, port: samePort } : await freeAddress()
+    const gate = new Gate(at, endpoint.port)
     await gate.open()
     gates.push(gate)
     return {
@@ -214,6 +225,8 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
   }
 }
 
+const freeAddress = async () => ({ host: '127.0.0.1', port: await freePort() })
+
 /** The store as a node sees it that may die. What it held for running segments ends with it, uncharged. */
 function mortal(store: Store, isDead: () => boolean): Store {
   return new Proxy(store, {
@@ -230,7 +243,11 @@ function mortal(store: Store, isDead: () => boolean): Store {
 }
 
 /** A gateway on the cluster's chain that knows one address; complete except for FFmpeg. */
-export async function startGatewayAt(cluster: Awaited<ReturnType<typeof startClusterNodes>>, url: string) {
+export async function startGatewayAt(
+  cluster: Awaited<ReturnType<typeof startClusterNodes>>,
+  url: string,
+  names: NameLookup = {},
+) {
   const supervisor = new Supervisor()
   const env = { clock: systemClock, dice: seededDice('gateway'), log: silentLog }
   const signer = keySigner(keyOf(77))
@@ -248,7 +265,7 @@ export async function startGatewayAt(cluster: Awaited<ReturnType<typeof startClu
       funds: { info: async (sender) => cluster.chain.fundsOf(sender) },
     },
   )
-  const client = new OrchestratorClient()
+  const client = new OrchestratorClient(names)
   const directory = new Discovery(
     { timeoutMs: 500, extraNodes: 0, blocklist: [] },
     {

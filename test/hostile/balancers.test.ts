@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../devnet/tcp-link.ts'
+import type { Resolve } from '../../src/lib/public-address.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { type ClusterNode, FEE, startClusterNodes, startGatewayAt } from '../fakes/cluster-nodes.ts'
 import { type BalancerMode, hasNginx, startTestBalancer } from '../net/haproxy.ts'
@@ -11,6 +12,7 @@ import { HttpBalancer, type Mishap } from '../net/http-balancer.ts'
 const KILL_EVERY_MS = 1_200
 const KILLS = 6
 const STREAMS = 8
+const NODES = 3
 
 /** Our gateway and what lies between it and the nodes of one address. */
 
@@ -96,19 +98,38 @@ for (const mishap of ['unseen', 'lost', 'broken', 'empty', 'truncated', 502, 503
   })
 }
 
+/** Resolves any name to the addresses of all nodes, each time beginning with another one. */
+function inTurn(): Resolve {
+  let turn = 0
+  return (_, __, callback) => {
+    const first = turn++
+    const addresses = Array.from({ length: NODES }, (___, i) => `127.0.0.${1 + ((first + i) % NODES)}`)
+    callback(
+      null,
+      addresses.map((address) => ({ address, family: 4 })),
+    )
+  }
+}
+
 /** Streams without a pause through a balancer, while `meanwhile` happens to the nodes. */
 async function streamsBehind(
   t: TestContext,
-  mode: BalancerMode,
+  mode: BalancerMode | 'dns',
   meanwhile: (nodes: readonly ClusterNode[], how: { isOver(): boolean; isFelt(): boolean }) => Promise<void>,
 ) {
   const port = await freePort()
-  const url = `https://127.0.0.1:${port}`
-  await using cluster = await startClusterNodes(3, { ticketEv: FEE, url })
+  const isNamed = mode === 'dns'
+  const url = `https://${isNamed ? 'nodes.example' : '127.0.0.1'}:${port}`
+  await using cluster = await startClusterNodes(NODES, {
+    ticketEv: FEE,
+    url,
+    ...(isNamed && { samePort: port }),
+  })
   cluster.work.ms = 100
   const nodes = cluster.nodes.map((node) => node.port)
-  await using balancer = await startTestBalancer({ mode, port, nodes, folder: cluster.folder })
-  await using gateway = await startGatewayAt(cluster, url)
+  const place = { port, nodes, folder: cluster.folder }
+  await using balancer = isNamed ? null : await startTestBalancer({ mode, ...place })
+  await using gateway = await startGatewayAt(cluster, url, isNamed ? { resolve: inTurn() } : {})
   let isOver = false
   const failures: string[] = []
   let served = 0
@@ -125,7 +146,7 @@ async function streamsBehind(
   isOver = true
   await Promise.all(streams)
   const [resent, refused] = [tally(gateway.resent), tally(cluster.refused)]
-  t.diagnostic(`${balancer.what}: ${served} served, sent again: ${JSON.stringify(resent)}`)
+  t.diagnostic(`${balancer?.what ?? 'a name'}: ${served} served, sent again: ${JSON.stringify(resent)}`)
   t.diagnostic(`payments refused: ${JSON.stringify(refused)}`)
   assert.deepEqual(failures, [])
   assert.ok(cluster.credited.cmp(gateway.accepted) >= 0 && cluster.credited.cmp(gateway.sent) <= 0)
@@ -133,11 +154,14 @@ async function streamsBehind(
   return { refused, resent, retried: gateway.countOf('segment-retried') }
 }
 
+/** All of 127.0.0.0/8 is this machine, but on macOS. */
+const NO_LOOPBACK_NET = process.platform === 'darwin' ? 'this machine has one loopback address' : false
 const NGINX_SKIP = hasNginx() ? false : 'nginx is not installed, or passes no connections through'
 for (const [mode, what, skip] of [
   ['tcp', 'HAProxy in tcp mode', false],
   ['http', 'HAProxy in http mode', false],
   ['nginx', 'nginx', NGINX_SKIP],
+  ['dns', 'a name with their addresses', NO_LOOPBACK_NET],
 ] as const) {
   test(`behind ${what} nodes are killed one after the other: no segment of ${STREAMS} streams is lost`, {
     skip,
