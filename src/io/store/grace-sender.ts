@@ -7,7 +7,7 @@ import { Rational } from '../../lib/rational.ts'
 import { systemTimers, type Timers } from '../../lib/timers.ts'
 import { isConflict, isOlderBatch, StoreError } from './database.ts'
 import type { Journal } from './journal.ts'
-import { LEFTOVER } from './session-rows.ts'
+import { type ActiveSession, LEFTOVER } from './session-rows.ts'
 import { type Answer, type Item, KEPT, onlyWinners, type PaymentItem } from './settle-items.ts'
 
 /** One attempt at the database before the journal is used. */
@@ -16,6 +16,8 @@ const ATTEMPT_MS = 1_500
 const WAIT_MS = 2_000
 /** While the database is away it is asked this often. */
 const PROBE_MS = 1_000
+/** The sessions of other nodes are read this often. */
+const FOLLOW_MS = 5_000
 /** One batch that is played into the database. */
 const REPLAY_MS = 10_000
 
@@ -92,6 +94,7 @@ export class GraceSender {
   #played = 0
   #away: { readonly sinceMs: number; readonly why: string } | null = null
   #stopProbing: (() => void) | null = null
+  #stopFollowing: (() => void) | null = null
   #replaying: Promise<void> | null = null
 
   constructor(options: GraceOptions, needs: GraceNeeds) {
@@ -160,8 +163,19 @@ export class GraceSender {
     return this.#journal(batch, false)
   }
 
+  /** Learns now, and again and again until it is closed, for which sessions other nodes work, to go on with those too. */
+  follow(read: () => Promise<readonly ActiveSession[]>, afterMs = 0): void {
+    this.#stopFollowing = this.#timers.after(afterMs, () => {
+      this.#learnFrom(read).finally(() => {
+        if (this.#stopFollowing) this.follow(read, FOLLOW_MS)
+      })
+    })
+  }
+
   /** Stops asking for the database. */
   async close(): Promise<void> {
+    this.#stopFollowing?.()
+    this.#stopFollowing = null
     this.#stopProbing?.()
     this.#stopProbing = null
     await this.#replaying
@@ -175,6 +189,19 @@ export class GraceSender {
     this.#away = { sinceMs: this.#needs.monotonic(), why }
     this.#needs.onAway(why)
     this.#probe()
+  }
+
+  /** Never rejects. */
+  async #learnFrom(read: () => Promise<readonly ActiveSession[]>): Promise<void> {
+    if (this.#away) return
+    try {
+      const sessions = await read()
+      const nowMs = this.#needs.monotonic()
+      for (const { price, sender, session } of sessions)
+        this.#book.note(sender, session, Rational.parse(price), nowMs)
+    } catch (error) {
+      this.#needs.log.debug('sessions of the cluster not read', { error })
+    }
   }
 
   #learn(items: readonly Item[], answers: readonly Answer[]): void {

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { TcpLink } from '../../../devnet/tcp-link.ts'
 import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
@@ -78,10 +79,13 @@ class Node implements AsyncDisposable {
   }
 
   /** Pays for a segment and begins it, or only begins it. */
-  async begin(nonces: readonly number[], how: { sender?: Address; session?: string; won?: boolean } = {}) {
-    const { sender = ALICE, session = 's', won = false } = how
+  async begin(
+    nonces: readonly number[],
+    how: { sender?: Address; session?: string; won?: boolean; nowMs?: number } = {},
+  ) {
+    const { sender = ALICE, session = 's', won = false, nowMs = NOW } = how
     const record = paymentRecord({
-      ...{ sender, sessionId: session, credit: Rational.of(FEE), nonces, nowMs: NOW },
+      ...{ sender, sessionId: session, credit: Rational.of(FEE), nonces, nowMs },
       winners: won ? nonces.map((nonce) => wonTicket(nonce, sender)) : [],
     })
     const hold: HoldRequest = {
@@ -168,6 +172,24 @@ test('known sessions go on without the database, and everything is in it afterwa
   assert.equal(node.store.fault, null)
   await node.end(await node.begin([7]), FEE)
   assert.equal((await inDatabase()).balance, '500')
+})
+
+test('sessions that other nodes work for go on too, those of before its start and those of later', async () => {
+  await using other = await Node.start()
+  const nowMs = Date.now()
+  await other.begin([1], { session: 'before', nowMs })
+  await other.begin([2], { session: 'left' })
+  await using node = await Node.start()
+  await other.begin([3], { session: 'later', nowMs })
+  await sleep(5_500)
+  node.link.cut()
+  for (const [nonce, session] of [
+    [4, 'before'],
+    [5, 'later'],
+  ] as const) {
+    assert.ok(isTaken((await node.begin([nonce], { session })).started), session)
+  }
+  await assert.rejects(node.begin([6], { session: 'left' }), { code: 'store-unavailable' })
 })
 
 test('a batch that may have arrived counts once, whether it did or not', async () => {

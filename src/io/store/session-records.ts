@@ -44,7 +44,7 @@ export class SessionRecords implements Balances, SessionPrices {
     const known = this.#prices.get(key) ?? this.#access.shared()?.priceAway(sender, sessionId)
     if (known) return known
     this.#refuseAway()
-    const price = (await sessionIn(this.#db, sender, sessionId))?.price ?? null
+    const price = (await this.#explained(sessionIn(this.#db, sender, sessionId)))?.price ?? null
     if (price) {
       if (this.#prices.size >= MAX_KNOWN_PRICES) this.#prices.clear()
       this.#prices.set(key, price)
@@ -77,7 +77,7 @@ export class SessionRecords implements Balances, SessionPrices {
 
   async owed(sender: Address, idleSinceMs: number): Promise<Rational> {
     this.#refuseAway()
-    return owedBy(this.#db, sender, idleSinceMs)
+    return this.#explained(owedBy(this.#db, sender, idleSinceMs))
   }
 
   async forgetSessions(idleSinceMs: number): Promise<void> {
@@ -99,6 +99,15 @@ export class SessionRecords implements Balances, SessionPrices {
       await setSession(tx, sender, sessionId, { price, nowMs })
       return price
     })
+  }
+
+  /** What a reading gives; where the disk or the server is at fault it rejects with the operator's words for it. */
+  async #explained<T>(reading: Promise<T>): Promise<T> {
+    try {
+      return await reading
+    } catch (error) {
+      throw this.#access.database().explain(error)
+    }
   }
 
   get #db(): Kysely<Tables> {

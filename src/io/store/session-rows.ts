@@ -7,6 +7,10 @@ import type { Tables } from './tables.ts'
 /** The session id of the row with what is left of a sender's forgotten sessions; no session has this id. */
 export const LEFTOVER = ''
 
+/** A session counts as in use for so long, and so many of them. */
+const ACTIVE_MS = 5 * 60_000
+const MAX_ACTIVE = 10_000
+
 /** Written out, so that databases see that the indexes of such rows fit (`BALANCE_INDEXES`). */
 const OWES = sql<boolean>`amount like '-%'`
 const IS_CREDIT = sql<boolean>`amount not like '-%'`
@@ -16,6 +20,26 @@ const IS_OPEN = sql<boolean>`amount <> '0'`
 export interface SessionRow {
   readonly amount: Rational
   readonly price: PricePerPixel | null
+}
+
+/** A session that a node may go on with although another one has worked for it, with its price as text. */
+export interface ActiveSession {
+  readonly sender: string
+  readonly session: string
+  readonly price: string
+}
+
+/** The sessions of a shared store that are in use, by the database's clock; a limited number of them. */
+export async function activeSessions(db: Kysely<Tables>): Promise<readonly ActiveSession[]> {
+  const rows = await db
+    .selectFrom('balances')
+    .select(['sender', 'session_id as session', 'price'])
+    .where(sql<boolean>`updated_at > (extract(epoch from clock_timestamp()) * 1000)::bigint - ${ACTIVE_MS}`)
+    .where('session_id', '<>', LEFTOVER)
+    .orderBy('updated_at', 'desc')
+    .limit(MAX_ACTIVE)
+    .execute()
+  return rows.flatMap(({ price, ...of }) => (price === null ? [] : [{ ...of, price }]))
 }
 
 /** The session's row, or null; on request locked until the end of the transaction. */

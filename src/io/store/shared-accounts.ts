@@ -18,7 +18,7 @@ import type {
 import { BatchQueue, type BatchQueueOptions } from './batch-queue.ts'
 import { type StatementCall, StoreError } from './database.ts'
 import { type Batch, type GraceNeeds, GraceSender } from './grace-sender.ts'
-import { LEFTOVER } from './session-rows.ts'
+import { type ActiveSession, LEFTOVER } from './session-rows.ts'
 import { Answer, type HoldItem, type Item, onlyWinners, type PaymentItem } from './settle-items.ts'
 import { rowOfTicket, type TicketOrigin } from './ticket-row.ts'
 
@@ -116,6 +116,11 @@ export class SharedAccounts {
   /** Plays in what an earlier process of this node wrote down while the database was away. */
   async recover(records: readonly string[]): Promise<void> {
     await this.#grace?.recover(records)
+  }
+
+  /** Goes on with the sessions of other nodes too while the database is away: `read` tells which those are. */
+  follow(read: () => Promise<readonly ActiveSession[]>): void {
+    this.#grace?.follow(read)
   }
 
   async begin({ hold, payment }: SegmentStart): Promise<SegmentStarted> {

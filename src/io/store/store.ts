@@ -42,6 +42,7 @@ import { writePayment } from './payment-writes.ts'
 import { isServersFault } from './postgres.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
 import { SessionRecords } from './session-records.ts'
+import { activeSessions } from './session-rows.ts'
 import { SharedAccounts } from './shared-accounts.ts'
 import type { Note, StoreAccess } from './store-access.ts'
 import { bindToChain, bindToCluster, type ClusterIdentity, wordsOf } from './store-binding.ts'
@@ -170,7 +171,11 @@ export class Store implements Service, Secrets, SeenNonces, PaymentRecords, Tick
       explain: (error) => database.explain(error),
       onFault: () => this.#tellFault(),
     })
-    return { accounts, recover: () => accounts.recover(records) }
+    const recover = async () => {
+      await accounts.recover(records)
+      accounts.follow(() => activeSessions(database.db))
+    }
+    return { accounts, recover }
   }
 
   async #recordAlone(payment: PaymentRecord): Promise<{ newWinners: readonly WinningTicket[] } | null> {
