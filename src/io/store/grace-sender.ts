@@ -116,7 +116,7 @@ export class GraceSender {
 
   /** The price of a session that this node goes on with while the database is away; null for others. */
   priceOf(sender: string, session: string): Rational | null {
-    return this.#away && this.#book.priceOf(sender, session, this.#needs.monotonic())
+    return this.#book.priceOf(sender, session, this.#needs.monotonic())
   }
 
   /** Nonces used while the database is away. */

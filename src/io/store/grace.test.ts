@@ -197,6 +197,8 @@ test('a batch that may have arrived counts once, whether it did or not', async (
   await node.end(await node.begin([1]), FEE)
   // The statement waits in the link, and reaches the database when the link is restored.
   node.link.freeze()
+  assert.deepEqual(await node.store.sessions.price(ALICE, 's'), Rational.of(1n), 'nothing is read for it')
+  assert.equal(node.causes.length, 0)
   const begun = await node.begin([2])
   assert.ok(isTaken(begun.started))
   await node.end(begun, FEE / 2n)

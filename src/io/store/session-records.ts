@@ -41,7 +41,8 @@ export class SessionRecords implements Balances, SessionPrices {
 
   async price(sender: Address, sessionId: string): Promise<PricePerPixel | null> {
     const key = `${sender}/${sessionId}`
-    const known = this.#prices.get(key) ?? this.#access.shared()?.priceAway(sender, sessionId)
+    // Also before it is known that the database is away: until then a reading would wait.
+    const known = this.#prices.get(key) ?? this.#access.shared()?.knownPrice(sender, sessionId)
     if (known) return known
     this.#refuseAway()
     const price = (await this.#explained(sessionIn(this.#db, sender, sessionId)))?.price ?? null

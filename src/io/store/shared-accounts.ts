@@ -104,7 +104,7 @@ export class SharedAccounts {
   }
 
   /** The price of a session that this node goes on with while the database is away; null for others. */
-  priceAway(sender: string, session: string): PricePerPixel | null {
+  knownPrice(sender: string, session: string): PricePerPixel | null {
     return this.#grace?.priceOf(sender, session) ?? null
   }
 
