@@ -15,6 +15,8 @@ export interface PostgresOptions {
   readonly port?: number
   /** Settings of the server (`max_connections: '10'`). */
   readonly settings?: Readonly<Record<string, string>>
+  /** Its files lie in a folder of their own in this one; absent: in that for temporary files. */
+  readonly within?: string
   /** Aborting it kills the server. */
   readonly signal?: AbortSignal
 }
@@ -45,7 +47,7 @@ export class Postgres implements AsyncDisposable {
 
   /** Makes a server and resolves once it takes connections. Throws NodeError `postgres-failed` with its last output. */
   static async start(options: PostgresOptions = {}): Promise<Postgres> {
-    const folder = mkdtempSync(join(tmpdir(), 'postgres-'))
+    const folder = mkdtempSync(join(options.within ?? tmpdir(), 'postgres-'))
     try {
       if (isRoot()) chownSync(folder, NOBODY, NOBODY)
       linkLibraries()
@@ -239,7 +241,8 @@ async function startServer(
 ): Promise<Leashed> {
   const all = {
     ...{ listen_addresses: '127.0.0.1', port: String(port), unix_socket_directories: folder },
-    ...{ log_min_messages: 'warning', ...settings },
+    // In the server's folder, which is removed: pieces of the system's shared memory are left behind when it is killed.
+    ...{ log_min_messages: 'warning', dynamic_shared_memory_type: 'mmap', ...settings },
   }
   const args = [
     '-D',
