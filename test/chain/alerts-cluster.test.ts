@@ -16,6 +16,7 @@ import { systemDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 import { engineOfFakes, mediaJob } from '../fakes/engine-of-fakes.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { eventually } from '../tools/until.ts'
 import { AlertStage } from './alert-stage.ts'
 import { accountNamed } from './clustered.ts'
@@ -52,7 +53,7 @@ let storeUrl: string
 
 before(async () => {
   stage = stack.use(await AlertStage.set({ roundLength: ROUND_LENGTH }))
-  postgres = stack.use(await Postgres.start())
+  postgres = stack.use(await Postgres.start({ within: memoryFolder() }))
   storeUrl = await postgres.newDatabase()
   const { protocol } = stage.chain
   const serviceUri = `https://127.0.0.1:${await freePort()}`

@@ -6,6 +6,7 @@ import { Postgres } from '../../devnet/postgres.ts'
 import { ticketHash, type WinningTicket } from '../../src/domain/ticket.ts'
 import { Store } from '../../src/io/store/store.ts'
 import { formatHex } from '../../src/lib/bytes.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { eventually } from '../tools/until.ts'
 import { startProcess } from './cluster-process.ts'
 import { accountNamed, startClustered } from './clustered.ts'
@@ -26,7 +27,7 @@ const stop = new AbortController()
 let running: Promise<unknown>
 
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
   chain = await startChain({ parameters: { roundLength: 500n } })
   await registerRecipient(chain)
   await chain.anvil.mineOnDemand()

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { release } from '../../devnet/leash.ts'
 import { Postgres } from '../../devnet/postgres.ts'
 import { Store } from '../../src/io/store/store.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { eventually } from '../tools/until.ts'
 import { type ClusterProcess, startProcess } from './cluster-process.ts'
 import { accountNamed } from './clustered.ts'
@@ -18,7 +19,7 @@ let chain: ChainFixture
 let postgres: Postgres
 
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
   chain = await startChain({ parameters: { roundLength: ROUND } })
   await registerRecipient(chain)
   await chain.anvil.mineOnDemand()

@@ -11,6 +11,7 @@ import { freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
 import { presetNamed } from '../../src/domain/rendition.ts'
 import { GoGateway } from '../fakes/go-gateway.ts'
 import { makeSegment } from '../media/media.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { nullEngineEntry } from '../tools/null-engine.ts'
 import { until } from '../tools/until.ts'
 
@@ -46,7 +47,7 @@ async function startWorld(): Promise<World> {
   await using stack = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-drain-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const postgres = stack.use(await Postgres.start())
+  const postgres = stack.use(await Postgres.start({ within: memoryFolder() }))
   const store = await postgres.newDatabase()
   const entry = await nullEngineEntry()
   const logs = process.env.DRAIN_LOGS ?? join(folder, 'logs')

@@ -6,6 +6,7 @@ import type { NodeProcess } from '../../devnet/node-process.ts'
 import { Postgres } from '../../devnet/postgres.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { eventually } from '../tools/until.ts'
 import { type TestNodes, testNodes } from './nodes.ts'
 import { TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
@@ -28,7 +29,7 @@ interface Cluster {
 }
 
 async function startCluster(t: TestContext, maxSessions: readonly number[]): Promise<Cluster> {
-  const postgres = await Postgres.start()
+  const postgres = await Postgres.start({ within: memoryFolder() })
   t.after(() => postgres.stop())
   const { folder, node } = await testNodes(t)
   const store = join(folder, 'store-url')

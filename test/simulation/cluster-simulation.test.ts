@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { NO_SENDER_MONEY, plusSender, unattributed } from '../../src/domain/ledger.ts'
 import { Store } from '../../src/io/store/store.ts'
 import { TicketBoard } from '../../src/io/store/ticket-board.ts'
 import type { Hex } from '../../src/lib/bytes.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { ClusterSimulation, type KeptTicket, type Report } from './cluster-simulation.ts'
 
 /** CLUSTER_ROUNDS changes it. */
@@ -18,9 +18,7 @@ const TICKETS_PER_PAYMENT = 42
 /** The first round of the reward chain. */
 const FIRST_ROUND = 100n
 
-// These files need not survive the machine, only the simulated deaths.
-const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-const folder = mkdtempSync(join(memory, 'livepeer-cluster-'))
+const folder = mkdtempSync(join(memoryFolder(), 'livepeer-cluster-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 async function run(seed: string, rounds: number): Promise<Report> {

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { ticketHash } from '../../src/domain/ticket.ts'
 import { formatHex } from '../../src/lib/bytes.ts'
+import { memoryFolder } from '../tools/memory-folder.ts'
 import { type Plan, type Report, ROUND, Simulation } from './simulation.ts'
 
-// These files need not survive the machine, only the simulated crashes.
-const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-const folder = mkdtempSync(join(memory, 'livepeer-simulation-'))
+const folder = mkdtempSync(join(memoryFolder(), 'livepeer-simulation-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 let runs = 0
 

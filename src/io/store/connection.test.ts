@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { paymentRecord } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { makeOwnCerts } from '../rpc/own-certs.ts'
@@ -28,6 +29,7 @@ before(async () => {
       chownSync(path, NOBODY, NOBODY)
   }
   postgres = await Postgres.start({
+    within: memoryFolder(),
     settings: {
       ...{ ssl: 'on', ssl_cert_file: join(served, 'cert.pem'), ssl_key_file: join(served, 'key.pem') },
       fsync: 'off',

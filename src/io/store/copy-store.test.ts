@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { type Member, NO_WORK } from '../../domain/member.ts'
 import { ticketHash } from '../../domain/ticket.ts'
 import { seededDice } from '../../lib/dice.ts'
@@ -21,7 +22,7 @@ const newFile = (): Location => ({ location: join(folder, `${files++}`, 'node.sq
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
 })
 after(() => postgres.stop())
 

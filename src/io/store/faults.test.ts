@@ -4,6 +4,7 @@ import { Postgres } from '../../../devnet/postgres.ts'
 import { TcpLink } from '../../../devnet/tcp-link.ts'
 import { holdRequest } from '../../../test/suites/accounts.ts'
 import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { ticketHash } from '../../domain/ticket.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -15,7 +16,7 @@ const BOUND_MS = 25_000
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start({ settings: { fsync: 'off' } })
+  postgres = await Postgres.start({ within: memoryFolder(), settings: { fsync: 'off' } })
 })
 after(() => postgres.stop())
 
@@ -164,7 +165,7 @@ test('while the database is silent every call fails in time; what it did is foun
 })
 
 test('a restart of the database is survived without one of the node', async (t) => {
-  await using server = await Postgres.start({ settings: { fsync: 'off' } })
+  await using server = await Postgres.start({ within: memoryFolder(), settings: { fsync: 'off' } })
   const { direct, store } = await linked(t, server)
   for (let nonce = 1; nonce <= 3; nonce++) await segment(store, nonce)
   for (const how of ['fast', 'crash'] as const) {
@@ -189,6 +190,7 @@ test('a restart of the database is survived without one of the node', async (t) 
 
 test('a database that is read-only, without rights or out of connections is named, and used again afterwards', async () => {
   await using server = await Postgres.start({
+    within: memoryFolder(),
     settings: { max_connections: '14', superuser_reserved_connections: '2' },
   })
   const location = await server.newDatabase()

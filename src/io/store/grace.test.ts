@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { TcpLink } from '../../../devnet/tcp-link.ts'
 import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { until } from '../../../test/tools/until.ts'
 import type { Cause } from '../../domain/causes.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -26,7 +27,7 @@ const folder = mkdtempSync(join(tmpdir(), 'livepeer-grace-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
 })
 after(() => postgres.stop())
 

@@ -5,6 +5,7 @@ import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { NOTHING_KNOWN } from '../../../test/fakes/alert-facts.ts'
 import { wonTicket } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import type { AlertFacts } from '../../domain/alerts.ts'
 import type { LeaseWish } from '../../domain/lease.ts'
 import { ticketHash } from '../../domain/ticket.ts'
@@ -26,7 +27,7 @@ const NOW = 1_700_000_000_000
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
 })
 after(() => postgres.stop())
 

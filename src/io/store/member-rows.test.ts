@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import type { Member } from '../../domain/member.ts'
 import { MemberRows } from './member-rows.ts'
 import { Store } from './store.ts'
@@ -12,7 +13,7 @@ const work = { takesSegments: true, maxSessions: 10, sessions: 3, segments: 1, c
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
 })
 after(() => postgres.stop())
 

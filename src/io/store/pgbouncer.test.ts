@@ -7,6 +7,7 @@ import { hasPgbouncer, Pgbouncer } from '../../../test/net/pgbouncer.ts'
 import { accountsSuite } from '../../../test/suites/accounts.ts'
 import { moneySuite } from '../../../test/suites/money.ts'
 import { storeSuite } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { until } from '../../../test/tools/until.ts'
 import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -24,7 +25,7 @@ if (!hasPgbouncer()) {
   let postgres: Postgres
   let pooler: Pgbouncer
   before(async () => {
-    postgres = await Postgres.start({ settings: { fsync: 'off' } })
+    postgres = await Postgres.start({ within: memoryFolder(), settings: { fsync: 'off' } })
     pooler = await Pgbouncer.start(postgres.url())
   })
   after(async () => {

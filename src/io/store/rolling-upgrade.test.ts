@@ -4,6 +4,7 @@ import { Postgres } from '../../../devnet/postgres.ts'
 import { accountsSuite } from '../../../test/suites/accounts.ts'
 import { moneySuite } from '../../../test/suites/money.ts'
 import { storeSuite } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { migrate } from './migrate.ts'
 import { MIGRATIONS, type Migration } from './migrations.ts'
 import { DEFAULT_SCHEMA } from './open.ts'
@@ -32,7 +33,7 @@ const LAST: Migration = { version: NOW + 2, oldest: NOW + 1, statements: [] }
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start({ settings: { fsync: 'off' } })
+  postgres = await Postgres.start({ within: memoryFolder(), settings: { fsync: 'off' } })
 })
 after(() => postgres.stop())
 

@@ -8,6 +8,7 @@ import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { holdRequest } from '../../../test/suites/accounts.ts'
 import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { SmallDisk } from '../../../test/tools/small-disk.ts'
 import { until } from '../../../test/tools/until.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -28,7 +29,7 @@ const folder = mkdtempSync(join(tmpdir(), 'livepeer-server-faults-'))
 let postgres: Postgres
 before(async () => {
   const settings = { fsync: 'off', max_connections: '24', superuser_reserved_connections: '3' }
-  postgres = await Postgres.start({ settings })
+  postgres = await Postgres.start({ within: memoryFolder(), settings })
 })
 after(async () => {
   await postgres.stop()

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { Rational } from '../../lib/rational.ts'
 import { openDatabase } from './open.ts'
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start({ settings: { fsync: 'off' } })
+  postgres = await Postgres.start({ within: memoryFolder(), settings: { fsync: 'off' } })
 })
 after(() => postgres.stop())
 

@@ -8,6 +8,7 @@ import { Postgres } from '../../../devnet/postgres.ts'
 import { holdRequest } from '../../../test/suites/accounts.ts'
 import type { WorkerReport } from '../../../test/suites/accounts-worker.ts'
 import { paymentRecord } from '../../../test/suites/store.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { partsOf, weiOfParts } from '../../domain/money.ts'
 import { Rational } from '../../lib/rational.ts'
 import { HoldRows } from './hold-rows.ts'
@@ -19,7 +20,7 @@ const STEPS = Number(process.env.STORE_STEPS ?? 80)
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start({ settings: { fsync: 'off' } })
+  postgres = await Postgres.start({ within: memoryFolder(), settings: { fsync: 'off' } })
 })
 after(() => postgres.stop())
 

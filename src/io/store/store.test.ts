@@ -12,6 +12,7 @@ import { accountsSuite } from '../../../test/suites/accounts.ts'
 import { moneySuite } from '../../../test/suites/money.ts'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
 import { ticketsSuite } from '../../../test/suites/tickets.ts'
+import { memoryFolder } from '../../../test/tools/memory-folder.ts'
 import { weiOfParts } from '../../domain/money.ts'
 import { ticketHash } from '../../domain/ticket.ts'
 import { formatHex } from '../../lib/bytes.ts'
@@ -36,7 +37,7 @@ for (const suite of suites) {
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ within: memoryFolder() })
 })
 after(() => postgres.stop())
 for (const suite of suites) suite('PostgreSQL', () => postgres.newDatabase(), { shared: true })
