@@ -18,6 +18,7 @@ async function world(t: TestContext) {
   const store = new Store({ location: IN_MEMORY })
   await store.open()
   let isAway = false
+  let isCutShort = false
   const pending = new Map<string, bigint>()
   let reads = 0
   const open = new OpenTickets({
@@ -26,9 +27,10 @@ async function world(t: TestContext) {
         if (isAway) throw new Error('the store is away')
         return store.countTickets()
       },
-      openTickets: () => {
+      openTickets: async function* () {
         reads++
-        return store.openTickets()
+        yield* store.openTickets()
+        if (isCutShort) throw new Error('the connection was cut')
       },
       stillOpen: (ids) => store.stillOpen(ids),
     },
@@ -50,6 +52,9 @@ async function world(t: TestContext) {
     reads: () => reads,
     away: (is: boolean) => {
       isAway = is
+    },
+    cutShort: (is: boolean) => {
+      isCutShort = is
     },
     pass: async (ms: number) => {
       await clock.wind(ms)
@@ -126,4 +131,17 @@ test('while the store is away what was open still counts', async (t) => {
   w.away(false)
   await w.pass(1_000)
   assert.equal(w.sum(), 0n)
+})
+
+test('tickets are told as new although the rest could not be read', async (t) => {
+  const w = await world(t)
+  await w.supervisor.start(w.open)
+  let found = 0
+  w.open.onNew(() => found++, new AbortController().signal)
+  w.cutShort(true)
+  await w.store.addTickets([first], 0)
+  await w.pass(1_000)
+  w.cutShort(false)
+  await w.pass(1_000)
+  assert.equal(found, 1)
 })

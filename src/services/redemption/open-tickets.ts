@@ -135,11 +135,16 @@ export class OpenTickets implements Service {
     const { senders, tickets } = this.#needs
     const before = new Set(this.#open.keys())
     let isNew = false
-    for await (const page of tickets.openTickets()) {
-      for (const ticket of page) {
-        if (!before.delete(ticket.id) && !this.#open.has(ticket.id)) isNew = true
-        this.#enter(ticket)
+    try {
+      for await (const page of tickets.openTickets()) {
+        for (const ticket of page) {
+          if (!before.delete(ticket.id) && !this.#open.has(ticket.id)) isNew = true
+          this.#enter(ticket)
+        }
       }
+    } finally {
+      // What was found is not new when the rest is read again.
+      if (isNew) this.#onNew.tell()
     }
     const stillOpen = before.size > 0 ? await tickets.stillOpen([...before]) : before
     for (const id of before) {
@@ -150,7 +155,6 @@ export class OpenTickets implements Service {
       if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.values().next().value!)
       senders.addPending(ticket.sender, -ticket.faceValue)
     }
-    if (isNew) this.#onNew.tell()
   }
 
   #enter(ticket: OpenTicketFacts): void {

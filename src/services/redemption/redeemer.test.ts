@@ -184,6 +184,22 @@ test('a ticket that another process wrote down is found, and one that ends meanw
   assert.equal(w.happened.filter((event) => event.startsWith('redeemed')).length, 2)
 })
 
+test('a ticket that another process wrote down is found soon after the store could not be read', async (t) => {
+  const w = await world(t)
+  await w.store.addTickets([await w.won()], w.clock.now())
+  const reading = w.store.unfinishedTickets.bind(w.store)
+  let faults = 3
+  w.store.unfinishedTickets = async function* () {
+    if (faults-- > 0) throw new Error('the store is away')
+    yield* reading()
+  }
+  w.node.redeemer.lookForTickets()
+  await w.clock.wind(4_000)
+  await w.rest()
+  await w.mine(3)
+  assert.equal(w.chain.redemptions.size, 1)
+})
+
 test('an underfunded ticket is kept until its sender is funded, and then redeemed at once', async (t) => {
   const w = await world(t)
   w.chain.setSender(w.gateway.address, { deposit: 1n, fundsRemaining: 0n })

@@ -31,6 +31,8 @@ const RECHECK_MS = 5_000
 const REORGANISABLE_BLOCKS = 2_000n
 /** How often tickets are reloaded from disk, even if nothing says that another process has written any. */
 const RELOAD_MS = 60_000
+/** How soon they are read again where the store did not answer. */
+const READ_AGAIN_MS = 1_000
 
 /** What the redeemer works with. */
 export interface RedeemerNeeds extends TicketBookNeeds {
@@ -77,12 +79,17 @@ export class Redeemer implements Service {
   #recheckAtMs = 0
   #chainFailed = false
   readonly #unattemptable: PassingFailure
+  readonly #unreadable: PassingFailure
 
   /** `afterMs`: how long it leaves a ticket to another redeemer, 0 or absent for not at all. */
   constructor(needs: RedeemerNeeds, { afterMs = 0 }: { readonly afterMs?: number } = {}) {
     this.#needs = needs
     this.#unattemptable = new PassingFailure(
       { message: 'redemptions fail, retrying', over: 'redemptions work again' },
+      needs,
+    )
+    this.#unreadable = new PassingFailure(
+      { message: 'cannot read the open tickets, retrying', over: 'open tickets read again' },
       needs,
     )
     this.#book = new TicketBook<Entry>(
@@ -195,13 +202,17 @@ export class Redeemer implements Service {
   }
 
   async #keepReloading(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#needs
-    for (;;) {
-      await this.#reload.wait(clock, RELOAD_MS, signal)
+    const { clock } = this.#needs
+    for (let waitMs = RELOAD_MS; ; ) {
+      await this.#reload.wait(clock, waitMs, signal)
       try {
         await this.#book.load()
+        waitMs = RELOAD_MS
+        this.#unreadable.passed()
       } catch (error) {
-        log.warn('cannot read the open tickets', { error: messageOf(error) })
+        // What rang is not found otherwise, and its last chance may be near.
+        waitMs = READ_AGAIN_MS
+        this.#unreadable.failed({ reason: messageOf(error) })
       }
     }
   }
