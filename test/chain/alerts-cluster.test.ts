@@ -165,9 +165,9 @@ test('a winning ticket near its deadline while the redeemer is away, until it is
   assert.match(says, /^the ticket 0x[0-9a-f]{64} over 0\.01 ETH is not redeemed, and can be for \d+ more/)
   await redeemer.start()
   await eventually('it is redeemed', async () => (await protocol.redemptions()).distinct === 1)
-  // Until that is confirmed, and into the next round.
+  // Until that is confirmed, and into the next round, from whose begin on its reward can be called.
   await anvil.mine(Number(ROUND_LENGTH) / 8)
-  await protocol.initializeRound()
+  await protocol.nextRound()
   await stage.ends(ORCHESTRATOR, orchestrator, 'ticket-near-deadline', LITTLE_HURRY)
   await stage.ends(ORCHESTRATOR, orchestrator, 'redeemer-unreachable', LITTLE_HURRY)
   await orchestrator.stop()
