@@ -112,7 +112,8 @@ export const ALERTS = {
     title: 'Reward at risk',
     severity: 'critical',
     scope: 'cluster',
-    forMs: 0,
+    // The round may be known some seconds before that its reward was called, as after the chain could not be read.
+    forMs: 30_000,
     means: 'half of the round is gone, and reward is not called',
     find: ({ reward, rounds }) => {
       if (!reward || !rounds || reward.state === 'unknown') return null
