@@ -122,13 +122,18 @@ export class TcpLink implements AsyncDisposable {
   }
 }
 
+/** Given by this process: most are used a moment later. */
+const given = new Set<number>()
+
 /**
  * A free port on loopback outside the ephemeral range, so that a stopped process finds it free when it is started
- * again.
+ * again. No port is given twice.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(FREE_PORTS.from, FREE_PORTS.to)
+    if (given.has(port)) continue
+    given.add(port)
     if (await isFree(port)) return port
   }
 }

@@ -26,7 +26,7 @@ const SMALL: Omit<Plan, 'location'> = {
   ...LARGE,
   seed: 'small',
   orchestrators: 1,
-  steps: 5,
+  steps: 8,
   ticketsPerPayment: 2,
   crashes: 0,
   outages: 0,
