@@ -23,7 +23,7 @@ const MAX_AT_ONCE = 16
 const PAUSES_MS = [250, 500]
 /** Answers of what lies before a verifier, which itself judged nothing. */
 const UNDECIDED_STATUSES: ReadonlySet<number> = new Set([502, 503, 504])
-/** After so many results in a row that waited so long in vain, one of them waits from time to time, and the others do not. */
+/** After this many results in a row waited this long without a verdict, one waits every `PROBE_MS`; the others go on unjudged. */
 const AWAY_AFTER = 3
 const IN_VAIN_MS = 500
 const PROBE_MS = 5_000

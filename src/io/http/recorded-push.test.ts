@@ -202,7 +202,7 @@ const NO_CRASH = 'an orchestrator’s failure is told; the connection is not cut
 const rows: readonly Row[] = [
   [/^name: no slash|\/live$/, 'better', 'there is nothing, which is said without a detour', instead(404)],
   [/^name: double slash/, 'better', 'served at once, without a detour that loses the body', instead(200)],
-  [/^name: dot segments/, 'better', 'a path that leads upwards is no name of a stream', instead(400)],
+  [/^name: dot segments/, 'better', 'a path with dot segments names no stream', instead(400)],
   [
     /^name: number max uint64/,
     'better',
@@ -418,7 +418,7 @@ async function pushedTwice(record: Recorded, world: World): Promise<void> {
   assert.equal(Buffer.from(stored!).toString(), bytesOf('t1.ts'))
 }
 
-/** A body of so many bytes, at a gateway that takes 1,000 of them instead of 300,000,000. */
+/** Pushes a body of this size to a gateway whose limit is 1,000 bytes instead of 300,000,000. */
 async function pushBytes({ lone }: World, length: number): Promise<RawReply> {
   const head = `PUT /live/n1/9.ts HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`
   return await sendRaw(lone.http, [head, 'garbage=1'.padEnd(length, ' ')])

@@ -11,7 +11,7 @@ const CONNECT_MS = 1_500
 const MAX_STREAMS = 100
 const MAX_CONNECTIONS = 8
 
-/** A sibling with requests to answer is asked this often for a sign of life; one that gives none so many times is given up. */
+/** A connection with open requests is pinged this often, and closed after this many pings without an answer. */
 const PULSE_MS = 1_000
 const MAX_UNANSWERED = 3
 

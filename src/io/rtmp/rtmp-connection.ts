@@ -51,7 +51,7 @@ export interface RtmpConnectionNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  /** Takes note of a change in the bytes that the connection holds, to `own`; false where there is no room. */
+  /** Counts a change of the bytes that the connection holds, which are `own` now; false if there is no room. */
   readonly held: (change: number, own: number) => boolean
   /** The same of the bytes that wait to be read by the client. */
   readonly unsent: (change: number) => boolean
@@ -163,7 +163,7 @@ export class RtmpConnection implements Player {
       const held = this.#session.bytesHeld + this.#waitingBytes + (this.#publishing?.cutter.bytesHeld ?? 0)
       const change = held - this.#bytesHeld
       this.#bytesHeld = held
-      // Who does not publish has no right to a part.
+      // A client that does not publish gets no share.
       const own = this.#publishing ? held + this.#bytesAtWork : Number.POSITIVE_INFINITY
       if (!this.#needs.held(change, own))
         throw new RtmpError('limit', 'the gateway has no memory for another stream')

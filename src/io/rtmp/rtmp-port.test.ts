@@ -242,7 +242,7 @@ test('connections of one host and bytes held are bounded', async (t) => {
   await first.hears('NetStream.Publish.Rejected')
 })
 
-test('segments at work count, and past half of what may be held who has much is refused, not who has little', async (t) => {
+test('segments at work count; above half of the limit large publishers are refused, small ones are not', async (t) => {
   const { client, gateway, port } = await setUp(t, { maxBytesHeld: 1_280_000 })
   const work = Promise.withResolvers<void>()
   gateway.serve = () => work.promise

@@ -221,7 +221,7 @@ test('a database that is read-only, without rights or out of connections is name
     {
       begin: [`alter role node in database ${database} set default_transaction_read_only = on`, end],
       says: /read-only transaction/,
-      // As after a failover: the connections to what is no longer the primary stay.
+      // As after a failover, connections to the former primary stay open.
       over: [`alter role node in database ${database} reset default_transaction_read_only`],
     },
     {

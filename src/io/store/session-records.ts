@@ -19,18 +19,21 @@ import type { Tables } from './tables.ts'
 
 const MAX_KNOWN_PRICES = 10_000
 
+/** How sessions reach their database. */
+export interface SessionAccess extends StoreAccess {
+  /** Keeps the accounts where several processes share them; null where they do not. */
+  shared(): SharedAccounts | null
+}
+
 /** The credit and the price of each session of a payer. */
 export class SessionRecords implements Balances, SessionPrices {
-  readonly #access: StoreAccess & {
-    /** Keeps the accounts where several processes share them; null where they do not. */
-    shared(): SharedAccounts | null
-  }
+  readonly #access: SessionAccess
   readonly #debitPatienceMs: number | undefined
   /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
 
   /** `debitPatienceMs`: how long a debit may wait to share a commit with another write; absent: it does not wait. */
-  constructor(access: StoreAccess & { shared(): SharedAccounts | null }, debitPatienceMs?: number) {
+  constructor(access: SessionAccess, debitPatienceMs?: number) {
     this.#access = access
     this.#debitPatienceMs = debitPatienceMs
   }

@@ -7,7 +7,7 @@ import type { Tables } from './tables.ts'
 /** The session id of the row with what is left of a sender's forgotten sessions; no session has this id. */
 export const LEFTOVER = ''
 
-/** A session counts as in use for so long, and so many of them. */
+/** A session is in use for this long after its last change; at most this many are read. */
 const ACTIVE_MS = 5 * 60_000
 const MAX_ACTIVE = 10_000
 

@@ -195,7 +195,7 @@ export class Gateway implements Service {
     }))
   }
 
-  /** True while there is no stream. */
+  /** Whether no stream is live. */
   get isIdle(): boolean {
     return this.#streams.all.length === 0
   }

@@ -139,7 +139,7 @@ export class LiveStreams {
 
   /**
    * Reserves a name for a live publisher. The stream ends with the publication, and can be played for a minute longer. Throws
-   * GatewayError `stream-refused`, which harms nobody who has the name.
+   * GatewayError `stream-refused`, which leaves the holder of the name alone.
    */
   publish(
     manifestId: string,
