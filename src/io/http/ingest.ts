@@ -13,7 +13,7 @@ import { BodyError, type ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { GatewayFault } from '../../services/gateway/gateway-error.ts'
 import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway/pushed-segment.ts'
 import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
-import { departureOf } from './half-open-server.ts'
+import { departureOf, isUnheard, pendingReads } from './half-open-server.ts'
 import { multipartBody, renditionPart } from './multipart.ts'
 import { urlOf } from './request-url.ts'
 import { sendBytes, sendPieces, sendText, sendTextEarly } from './response.ts'
@@ -92,6 +92,8 @@ export async function ingest(
     const segment = grant === undefined ? described : { ...described, grant }
     pushed = { segment, sinceMs: needs.clock.now() }
     const renditions = await needs.segments.serve(segment, gone)
+    // An answer to a publisher that has sent more and left makes its system discard what is not yet read.
+    await pendingReads()
     const left = gone.aborted ? 'result' : 'end-of-answer'
     const isSent = await answer(request, response, segment, renditions, needs.dice)
     if (renditions.length > 0) tellOutcome(pushed, isSent && left !== 'result' ? null : left, needs)
@@ -209,7 +211,7 @@ async function answer(
 ): Promise<boolean> {
   if (headerOf(request, 'accept') !== 'multipart/mixed' || renditions.length === 0) {
     sendBytes(response, 200, {}, '')
-    return await isDone(finished(response))
+    return (await isDone(finished(response))) && !isUnheard(response)
   }
   const boundary = formatHex(dice.bytes(10)).slice(2)
   const parts = renditions.map(({ name, format, bytes, url }) =>
@@ -223,7 +225,7 @@ async function answer(
     }),
   )
   const headers = { 'Content-Type': `multipart/mixed; boundary=${boundary}` }
-  return await isDone(sendPieces(response, headers, multipartBody(parts, boundary)))
+  return (await isDone(sendPieces(response, headers, multipartBody(parts, boundary)))) && !isUnheard(response)
 }
 
 function isDone(sending: Promise<void>): Promise<boolean> {
