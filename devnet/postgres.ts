@@ -6,8 +6,8 @@ import { basename, dirname, join } from 'node:path'
 import pg from 'pg'
 import { z } from 'zod'
 import { NodeError } from '../src/lib/errors.ts'
+import { freePort } from './free-port.ts'
 import { type Leashed, type RunAs, release, spawnLeashed } from './leash.ts'
-import { freePort } from './tcp-link.ts'
 
 /** Options of a PostgreSQL server. */
 export interface PostgresOptions {

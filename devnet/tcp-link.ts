@@ -1,11 +1,7 @@
-import { randomInt } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** Below the ephemeral ports, which start at 32768. */
-const FREE_PORTS = { from: 20_000, to: 32_000 }
 
 /** Where the nodes of a test listen. */
 export const LOOPBACK = '127.0.0.1'
@@ -120,37 +116,6 @@ export class TcpLink implements AsyncDisposable {
     if (this.#delayMs > 0) await sleep(this.#delayMs)
     await this.#frozen?.promise
   }
-}
-
-/** Given by this process: most are used a moment later. */
-const given = new Set<number>()
-
-/**
- * A free port on loopback outside the ephemeral range, so that a stopped process finds it free when it is started
- * again. No port is given twice.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to)
-    if (given.has(port)) continue
-    given.add(port)
-    if (await isFree(port)) return port
-  }
-}
-
-/** The wanted port if it is free, otherwise another one. */
-export async function freePortNear(wanted: number): Promise<number> {
-  return (await isFree(wanted)) ? wanted : await freePort()
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer()
-  const isFree = await new Promise<boolean>((resolve) => {
-    server.once('error', () => resolve(false))
-    server.listen(port, LOOPBACK, () => resolve(true))
-  })
-  if (isFree) await new Promise((resolve) => server.close(resolve))
-  return isFree
 }
 
 /** Whether a port on loopback accepts connections. */

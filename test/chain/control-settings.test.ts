@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { accountAt, ControlledChain, type LocalNode, LPT } from './control-nodes.ts'
 
 /** What an operator sets while a node runs, how long it lasts, and what is written down of it; becoming an orchestrator. */

@@ -1,6 +1,6 @@
 import { decodeEventLog, encodeDeployData, encodeFunctionData, getAddress } from 'viem'
 import { type ArtifactName, artifact, ZERO_ANSWER_BYTECODE } from '../../devnet/artifacts.ts'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { auxData, MAX_WIN_PROB, recipientRandHash, ticketHash } from '../../src/domain/ticket.ts'
 import { contractId } from '../../src/io/chain/contracts.ts'
 import { walletOfKey } from '../../src/io/chain/wallet.ts'

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { eventually } from '../tools/until.ts'
 
 /** As the image runs it (deploy/docker/Dockerfile): process 1, a user without rights, nothing to write on but /data and /tmp. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { eventually } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 

@@ -2,8 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { freePort } from '../../devnet/free-port.ts'
 import { NodeProcess } from '../../devnet/node-process.ts'
-import { freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
+import { LOOPBACK } from '../../devnet/tcp-link.ts'
 import { hostAndPort } from '../../src/lib/hosts.ts'
 
 /**

@@ -7,9 +7,10 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { freePort } from '../../devnet/free-port.ts'
 import { NodeProcess } from '../../devnet/node-process.ts'
 import { pushSegment } from '../../devnet/publisher.ts'
-import { canConnect, freePort } from '../../devnet/tcp-link.ts'
+import { canConnect } from '../../devnet/tcp-link.ts'
 import { makeSegment } from '../media/media.ts'
 
 const program = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { until } from '../tools/until.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { DatagramListener } from '../net/datagrams.ts'
 import { eventually } from '../tools/until.ts'
 

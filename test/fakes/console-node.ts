@@ -1,4 +1,4 @@
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { ConsoleLogin } from '../../src/io/http/console-login.ts'
 import { ControlApi } from '../../src/io/http/control-api.ts'
 import { type ControlRoute, route } from '../../src/io/http/control-route.ts'

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import type { MemberWork } from '../../src/domain/member.ts'
 import { HandOver } from '../../src/io/rpc/hand-over.ts'
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import type { Resolve } from '../../src/lib/public-address.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { type ClusterNode, FEE, startClusterNodes, startGatewayAt } from '../fakes/cluster-nodes.ts'

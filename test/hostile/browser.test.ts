@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/free-port.ts'
 import { ControlApi } from '../../src/io/http/control-api.ts'
 import type { GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import { hostAndPort } from '../../src/lib/hosts.ts'

@@ -3,8 +3,9 @@ import { createPrivateKey } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../devnet/free-port.ts'
 import { type Leashed, release, spawnLeashed } from '../../devnet/leash.ts'
-import { canConnect, freePort, LOOPBACK, TcpLink } from '../../devnet/tcp-link.ts'
+import { canConnect, LOOPBACK, TcpLink } from '../../devnet/tcp-link.ts'
 
 /** Where `.ci/run` puts Kafka's jars. */
 const JARS = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'livepeer-ts', 'kafka-3.9.1')

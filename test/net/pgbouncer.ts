@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../devnet/free-port.ts'
 import { type Leashed, release, spawnLeashed } from '../../devnet/leash.ts'
-import { canConnect, freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
+import { canConnect, LOOPBACK } from '../../devnet/tcp-link.ts'
 
 /** PgBouncer refuses to run as root: it then runs as this user, who owns nothing. */
 const NOBODY = 65_534

@@ -1,8 +1,9 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../devnet/free-port.ts'
 import { type Leashed, release, spawnLeashed } from '../../devnet/leash.ts'
-import { canConnect, freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
+import { canConnect, LOOPBACK } from '../../devnet/tcp-link.ts'
 
 /** Debian's, without the script around it that changes the user. */
 const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'

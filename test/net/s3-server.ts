@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { freePort } from '../../devnet/free-port.ts'
 import { type Leashed, spawnLeashed } from '../../devnet/leash.ts'
-import { freePort } from '../../devnet/tcp-link.ts'
 import { eventually } from '../tools/until.ts'
 
 /** Requests that the server takes without a signature, so that a user with a key can be made. */

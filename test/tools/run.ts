@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { LAYERS, type Layer } from './layers.ts'
 
@@ -13,7 +14,7 @@ const TEST_TIMEOUT_MS = 300_000
 /** Each file is a process of its own: what one has compiled, the next need not. */
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
 /** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time. */
-const CONCURRENCY = 2
+const CONCURRENCY = Math.min(8, 2 * availableParallelism())
 const ALL_FAST = 'test/all-fast.ts'
 
 const wanted = process.argv.slice(2)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { freePort } from '../../../devnet/tcp-link.ts'
+import { freePort } from '../../../devnet/free-port.ts'
 import { routesOf } from '../../../test/fakes/control-routes.ts'
 import {
   bodyOf,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { devnetKey } from '../../../devnet/artifacts.ts'
-import { freePort } from '../../../devnet/tcp-link.ts'
+import { freePort } from '../../../devnet/free-port.ts'
 import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { HABITS, startHabits } from '../../../test/chain/rpc-habits.ts'
 import { CONFIRMATIONS } from '../../domain/chain.ts'

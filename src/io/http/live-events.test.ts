@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { type TestContext, test } from 'node:test'
-import { freePort } from '../../../devnet/tcp-link.ts'
+import { freePort } from '../../../devnet/free-port.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { ManualClock } from '../../lib/clock.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { freePort } from '../../../devnet/tcp-link.ts'
+import { freePort } from '../../../devnet/free-port.ts'
 import { StoreError } from './database.ts'
 import { openDatabase } from './open.ts'
 

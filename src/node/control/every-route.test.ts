@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { test } from 'node:test'
-import { freePort } from '../../../devnet/tcp-link.ts'
+import { freePort } from '../../../devnet/free-port.ts'
 import { settingsOf } from '../../../test/fakes/settings.ts'
 import { ConsoleLogin } from '../../io/http/console-login.ts'
 import { ControlApi } from '../../io/http/control-api.ts'
