@@ -608,6 +608,18 @@ test('with tries left but no other orchestrator there is no session', async () =
   assert.equal(orchestrator.submissions.length, 2, 'the next segment finds it again')
 })
 
+test('a lone orchestrator whose balancer has no node for it leaves no session, however often it is tried', async () => {
+  const orchestrator = one()
+  const error = new NodeError('refused', 'no server is available', { details: { status: 503 } })
+  orchestrator.refusal = { error, answered: true }
+  await using set = await setUp([orchestrator])
+  const push = set.push().catch((failure: GatewayError) => failure)
+  await set.clock.wind(20_000)
+  assert.equal(orchestrator.submissions.length, 6, 'three attempts, each sent once more')
+  const failure = (await push) as GatewayError
+  assert.deepEqual([failure.code, failure.message], ['no-sessions', 'No sessions available'])
+})
+
 test('an orchestrator that fails is left for another, and the segment is done', async () => {
   const orchestrators = three()
   await using set = await setUp(orchestrators)

@@ -135,11 +135,7 @@ export class SegmentTries {
       const selected = await this.#select(job, sessions, { patienceMs, unable })
       if (selected === null) {
         story.attempts.push({ orchestrator: '', address: null, tookMs: 0, error: null })
-        const causes = await this.#needs.noSessions.explain(manifestId, sessions)
-        throw new GatewayError('no-sessions', 'No sessions available', {
-          causes,
-          failure: 'no-orchestrators',
-        })
+        return await this.#failWithoutSession(manifestId, sessions)
       }
       if (attempt > toldAttempt) {
         toldAttempt = attempt
@@ -177,11 +173,18 @@ export class SegmentTries {
         return madeDo.renditions
       }
     }
+    // Tried again and again for want of another one: to the publisher there is none, as if it had been asked once.
+    if (sessions.areAway) return await this.#failWithoutSession(manifestId, sessions)
     const causes = await this.#needs.noSessions.explain(manifestId, sessions)
     throw new GatewayError('segment-refused', `hit max transcode attempts: ${reasonOf(failure)}`, {
       causes,
       failure: 'max-attempts',
     })
+  }
+
+  async #failWithoutSession(manifestId: string, sessions: StreamSessions): Promise<never> {
+    const causes = await this.#needs.noSessions.explain(manifestId, sessions)
+    throw new GatewayError('no-sessions', 'No sessions available', { causes, failure: 'no-orchestrators' })
   }
 
   /** The sessions that the segment goes to now; null if there is none. */
