@@ -146,15 +146,15 @@ describe('the command line', () => {
     [['-gasLimit', '9223372036854775808'], '-gasLimit must be a whole number, not "9223372036854775808"'],
     [
       ['-maxGasPrice', '1usd'],
-      '-maxGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, not "1usd"',
+      '-maxGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, of at most 9.22 eth, not "1usd"',
     ],
     [
       ['-minGasPrice', '0.5wei'],
-      '-minGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, not "0.5wei"',
+      '-minGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, of at most 9.22 eth, not "0.5wei"',
     ],
     [
       ['-maxGasPrice', '10eth'],
-      '-maxGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, not "10eth"',
+      '-maxGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, of at most 9.22 eth, not "10eth"',
     ],
     [
       ['-blockPollingInterval', '5 minutes'],
