@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { FastClock } from '../../../test/fakes/fast-clock.ts'
 import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 import { transcodeEvent } from '../../domain/published-event.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import type { StreamAuthority } from '../../services/gateway/stream-authority.ts'
@@ -29,9 +29,7 @@ interface Recorded {
 type Verdict = 'same' | 'better' | 'elsewhere'
 type Row = readonly [cases: RegExp, verdict: Verdict, why: string]
 
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/events.json', import.meta.url), 'utf8'),
-)
+const records = recordsIn<Recorded>('events.json')
 
 const rows: readonly Row[] = [
   [/^exchanges /, 'elsewhere', 'what is declared is seen at a broker'],
@@ -128,12 +126,9 @@ test('every recorded event about a segment is the same here, or better', async (
   await using _port = world.port
   const open = await setUp({ withWebhook: false })
   await using _open = open.port
-  const counts = new Map<Verdict, number>()
-  const met = new Set<RegExp>()
+  const verdicts = new Verdicts(rows)
   for (const record of records) {
-    const [cases, verdict] = rows.find(([cases]) => cases.test(record.case))!
-    met.add(cases)
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
+    const [, verdict] = verdicts.about(record.case)
     if (verdict === 'elsewhere') continue
     try {
       let used = world
@@ -152,8 +147,8 @@ test('every recorded event about a segment is the same here, or better', async (
       throw new Error(`${record.case}: ${error}`, { cause: error })
     }
   }
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.deepEqual([records.length, counts.get('elsewhere'), met.size], [38, 7, rows.length])
+  verdicts.conclude(t, 38)
+  assert.equal(verdicts.count('elsewhere'), 7)
 })
 
 test('a gateway that may not try tells that nothing was tried (gateway.md §13)', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { FastClock } from '../../../test/fakes/fast-clock.ts'
 import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
+import { recordsIn } from '../../../test/vectors/recorded.ts'
 import { transcodeEvent } from '../../domain/published-event.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
@@ -39,9 +39,7 @@ type Verdict = 'same' | 'better'
 type Act = (record: Recorded) => Promise<void>
 type Row = readonly [what: RegExp, verdict: Verdict, why: string, act: Act]
 
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/failures.json', import.meta.url), 'utf8'),
-)
+const records = recordsIn<Recorded>('failures.json')
 
 const FIRST = 'https://127.0.0.1:9011'
 const SECOND = 'https://127.0.0.1:9012'

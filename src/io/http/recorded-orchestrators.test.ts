@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import { FastClock } from '../../../test/fakes/fast-clock.ts'
@@ -7,6 +6,7 @@ import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -44,9 +44,7 @@ interface Ours {
 }
 type Row = readonly [cases: RegExp, verdict: Verdict, why: string, ours: Ours]
 
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/orchestrators.json', import.meta.url), 'utf8'),
-)
+const records = recordsIn<Recorded>('orchestrators.json')
 
 /** A second of the recording takes this long here. */
 const SECOND_MS = 25
@@ -122,14 +120,9 @@ async function polls(record: Recorded): Promise<void> {
 }
 
 test('every recorded exchange with the webhooks for orchestrators is the same here or better', async (t) => {
-  const counts = new Map<Verdict, number>()
-  const met = new Set<RegExp>()
+  const verdicts = new Verdicts(rows)
   for (const record of records) {
-    const row = rows.find(([cases]) => cases.test(record.case))
-    assert.ok(row, `no verdict on "${record.case}"`)
-    const [cases, verdict, , ours] = row
-    met.add(cases)
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
+    const [, , , ours] = verdicts.about(record.case)
     await using webhook = await WebhookServer.open()
     const { body = '[]', delay = 0, status = 200 } = record.answer ?? {}
     webhook.answer = { status, body, delayMs: delay * SECOND_MS }
@@ -141,9 +134,7 @@ test('every recorded exchange with the webhooks for orchestrators is the same he
       throw new Error(`${record.case}: ${error}`, { cause: error })
     }
   }
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.equal(records.length, 29)
-  assert.equal(met.size, rows.length)
+  verdicts.conclude(t, 29)
 })
 
 test('a stream that begins while the list is empty is transcoded once there are orchestrators (edge 13)', async () => {

@@ -5,6 +5,7 @@ import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { type RawReply, sendRaw } from '../../../test/net/raw-http.ts'
 import { lintMedia, lintPlaylist } from '../../../test/tools/playlist-lint.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 
 /**
  * Every recorded exchange of a Go gateway with players, against this one: `same`, `better` with what is better, or `out of
@@ -28,9 +29,7 @@ type Check = (record: Recorded, reply: RawReply) => void
 type Row = readonly [of: RegExp, verdict: Verdict, why: string, check: Check]
 
 const folder = new URL('../../../', import.meta.url)
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('test/vectors/playback.json', folder), 'utf8'),
-)
+const records = recordsIn<Recorded>('playback.json')
 
 const headOf = ({ text }: RawReply) => text.slice(0, text.indexOf('\r\n\r\n'))
 const bodyOf = ({ text }: RawReply) => text.slice(text.indexOf('\r\n\r\n') + 4)
@@ -251,15 +250,10 @@ function requestOf({ request }: Recorded): string {
 test('every recorded exchange with players is the same here, better, or out of scope', async (t) => {
   const { port, prepare } = await setUp()
   await using _port = port
-  const counts = new Map<Verdict, number>()
-  const met = new Set<RegExp>()
+  const verdicts = new Verdicts(rows)
   for (const record of records) {
     const what = `${record.case} ${record.request ?? ''}`.trim()
-    const row = rows.find(([of]) => of.test(what))
-    assert.ok(row, `no verdict on "${what}"`)
-    const [of, verdict, , check] = row
-    met.add(of)
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
+    const [, , , check] = verdicts.about(what)
     await prepare(record.case)
     const isAsked = record.request?.includes('/') && !record.case.startsWith('CLI port')
     const reply = isAsked ? await sendRaw(port.http, [requestOf(record)]) : { text: '\r\n\r\n', status: 200 }
@@ -269,13 +263,8 @@ test('every recorded exchange with players is the same here, better, or out of s
       throw new Error(`${what}: ${error}`, { cause: error })
     }
   }
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.equal(records.length, 86)
-  assert.equal(counts.get('out of scope'), 1)
-  assert.deepEqual(
-    rows.filter(([of]) => !met.has(of)),
-    [],
-  )
+  verdicts.conclude(t, 86)
+  assert.equal(verdicts.count('out of scope'), 1)
   const last = await (await fetch(`${port.base}/stream/s1/low.m3u8`)).text()
   assert.equal(lintMedia(last).segments[0]!.number, 8)
 })

@@ -6,6 +6,7 @@ import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { type Leaving, type RawReply, sendRaw } from '../../../test/net/raw-http.ts'
 import { eventually } from '../../../test/tools/until.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 import { bitsOf, bitstringOf, capability, defaultCapabilities } from '../../domain/capabilities.ts'
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -40,9 +41,7 @@ type Act = (record: Recorded, world: World) => unknown
 type Row = readonly [cases: RegExp, verdict: Verdict, why: string, act: Act]
 
 const folder = new URL('../../../', import.meta.url)
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('test/vectors/push.json', folder), 'utf8'),
-)
+const records = recordsIn<Recorded>('push.json')
 
 const USUAL = ['Accept: multipart/mixed', 'Content-Duration: 2000', 'Content-Resolution: 160x120']
 const VIDEO = 'codec=h264 width=160'
@@ -435,15 +434,10 @@ async function atLimit(_: Recorded, world: World): Promise<void> {
 
 test('every recorded exchange with publishers over HTTP is the same here, better, or out of scope', async (t) => {
   await using world = await setUp()
-  const counts = new Map<Verdict, number>()
-  const met = new Set<RegExp>()
+  const verdicts = new Verdicts(rows)
   const wrong: string[] = []
   for (const record of records) {
-    const row = rows.find(([cases]) => cases.test(record.case))
-    assert.ok(row, `no verdict on "${record.case}"`)
-    const [cases, verdict, , act] = row
-    met.add(cases)
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
+    const [, , , act] = verdicts.about(record.case)
     world.orchestrator.outcome = null
     const one = record.case.startsWith('name of 3000')
       ? { ...record, request: `PUT /live/${'x'.repeat(3_000)}/0.ts`, body: 't0.ts' }
@@ -455,11 +449,6 @@ test('every recorded exchange with publishers over HTTP is the same here, better
     }
   }
   assert.deepEqual(wrong, [])
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.equal(records.length, 248)
-  assert.deepEqual(
-    rows.filter(([cases]) => !met.has(cases)),
-    [],
-  )
+  verdicts.conclude(t, 248)
   assert.equal(world.port.http.bytesHeld, 0)
 })

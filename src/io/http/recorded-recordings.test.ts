@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +11,7 @@ import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { sendRaw } from '../../../test/net/raw-http.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 import { recordedRendition } from '../../../test/vectors/renditions.ts'
 import { parseProfiles } from '../../domain/rendition.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
@@ -55,9 +55,7 @@ interface Instead {
 }
 type Row = readonly [cases: RegExp, verdict: Verdict, why: string, instead?: Instead]
 
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/recordings.json', import.meta.url), 'utf8'),
-)
+const records = recordsIn<Recorded>('recordings.json')
 
 const END = '#EXT-X-ENDLIST\n'
 const HEAD = '#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:2\n'
@@ -247,15 +245,10 @@ test('every recorded exchange about recordings is the same here, better, or out 
   const { clock, orchestrator, port, stores, webhook } = world
   await using _port = port
   await using _webhook = webhook
-  const counts = new Map<Verdict, number>()
-  const met = new Set<RegExp>()
+  const verdicts = new Verdicts(rows)
   world.renew()
   for (const record of records) {
-    const row = rows.find(([cases]) => cases.test(`${record.case} ${record.request ?? ''}`))
-    assert.ok(row, `no verdict on "${record.case}"`)
-    const [cases, verdict, , instead = {}] = row
-    met.add(cases)
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
+    const [, , , instead = {}] = verdicts.about(`${record.case} ${record.request ?? ''}`)
     if (record.answer) webhook.answer = record.answer
     if (/\(ingest port\)/.test(record.case)) stores.own = null
     if (/^note: |^record store not|^store URLs/.test(record.case)) {
@@ -291,8 +284,6 @@ test('every recorded exchange about recordings is the same here, better, or out 
       throw new Error(`${record.case} ${record.request ?? ''}: ${error}`, { cause: error })
     }
   }
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.equal(records.length, 79)
-  assert.equal(met.size, rows.length)
+  verdicts.conclude(t, 79)
   await world.remove()
 })

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { FakeOutsideStore } from '../../../test/fakes/outside-store.ts'
+import { recordsIn } from '../../../test/vectors/recorded.ts'
 import { parseStoreAddress, type StoreAddress } from '../../domain/store-address.ts'
 import { Outlets } from '../../services/gateway/outlets.ts'
 import { type S3Place, uploadPolicy } from '../objects/s3-policy.ts'
@@ -27,9 +28,7 @@ interface Recorded {
 
 type Verdict = 'same' | 'better' | 'out of scope'
 
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/store.json', import.meta.url), 'utf8'),
-)
+const records = recordsIn<Recorded>('store.json')
 
 const GLUED = 'a path in the URL of a store is a folder, and is not glued to the names in it'
 const RECORDINGS = 'of recordings: compared in src/io/http/recorded-recordings.test.ts'

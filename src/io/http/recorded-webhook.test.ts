@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import { FastClock } from '../../../test/fakes/fast-clock.ts'
@@ -7,6 +6,7 @@ import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 import { NodeError } from '../../lib/errors.ts'
 import type { Publication } from '../../services/gateway/publishers.ts'
 import { manifestIdOf, urlOf } from '../rtmp/stream-request.ts'
@@ -47,9 +47,7 @@ type Verdict = 'same' | 'better' | 'out of scope'
 /** The status that this gateway answers instead. */
 type Row = readonly [cases: RegExp, verdict: Verdict, why: string, status?: number]
 
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/webhook.json', import.meta.url), 'utf8'),
-)
+const records = recordsIn<Recorded>('webhook.json')
 
 /** A second of the recording takes this long here. */
 const SECOND_MS = 25
@@ -141,15 +139,10 @@ test('every recorded exchange with the webhook for publishers is the same here, 
   const { limits, log, port, webhook } = world
   await using _port = port
   await using _webhook = webhook
-  const counts = new Map<Verdict, number>()
-  const met = new Set<RegExp>()
+  const verdicts = new Verdicts(rows)
   let first: Publication | null = null
   for (const record of records) {
-    const row = rows.find(([cases]) => cases.test(record.case))
-    assert.ok(row, `no verdict on "${record.case}"`)
-    const [cases, verdict, , status = record.status ?? 0] = row
-    met.add(cases)
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
+    const [, , , status = record.status ?? 0] = verdicts.about(record.case)
     const { body = '', delay = 0, headers = {}, status: answers = 200 } = record.answer ?? {}
     webhook.answer = { status: answers, body, headers, delayMs: delay * SECOND_MS }
     limits.limitMs = delay > 10 ? LIMIT_MS : LONG_MS
@@ -172,10 +165,8 @@ test('every recorded exchange with the webhook for publishers is the same here, 
       throw new Error(`${record.case}: ${error}`, { cause: error })
     }
   }
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.equal(records.length, 126)
-  assert.equal(counts.get('out of scope') ?? 0, 0)
-  assert.equal(met.size, rows.length)
+  verdicts.conclude(t, 126)
+  assert.equal(verdicts.count('out of scope'), 0)
   const answered = records.flatMap(({ answer }) => (answer && answer.body.length > 3 ? [answer.body] : []))
   const logged = JSON.stringify(log.lines)
   for (const body of answered) assert.ok(!logged.includes(body) && !logged.includes(JSON.stringify(body)))

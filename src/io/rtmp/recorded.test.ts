@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { chunksOf, command, plainHello, plainReply } from '../../../test/net/rtmp.ts'
+import { recordsIn, Verdicts } from '../../../test/vectors/recorded.ts'
 import { ChunkReader, MESSAGE, type Message } from './chunks.ts'
 import { type RtmpEvent, RtmpSession, type StreamRequest } from './rtmp-session.ts'
 import { type CutSegment, SegmentCutter } from './segment-cutter.ts'
@@ -26,9 +27,7 @@ type Verdict = 'same' | 'better' | 'out of scope'
 type Row = readonly [cases: RegExp, verdict: Verdict, why: string, check: (record: Recorded) => void]
 
 const folder = new URL('../../../', import.meta.url)
-const records: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL('test/vectors/rtmp.json', folder), 'utf8'),
-)
+const records = recordsIn<Recorded>('rtmp.json')
 
 /** The test that shows it, which must exist. */
 const shown = (file: string, name: string) => () => {
@@ -334,23 +333,14 @@ const rows: readonly Row[] = [
 ]
 
 test('every recorded exchange over RTMP is the same here, better, or out of scope', (t) => {
-  const counts = new Map<Verdict, number>()
+  const verdicts = new Verdicts(rows)
   for (const record of records) {
-    const row = rows.find(([cases]) => cases.test(record.case))
-    assert.ok(row, `no verdict on "${record.case}"`)
-    const [, verdict, , check] = row
+    const [, , , check] = verdicts.about(record.case)
     try {
       check(record)
     } catch (error) {
       throw new Error(`${record.case}: ${error}`, { cause: error })
     }
-    counts.set(verdict, (counts.get(verdict) ?? 0) + 1)
   }
-  t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
-  assert.equal(records.length, 81)
-  for (const [cases] of rows)
-    assert.ok(
-      records.some((record) => cases.test(record.case)),
-      `${cases}`,
-    )
+  verdicts.conclude(t, 81)
 })
