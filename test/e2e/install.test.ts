@@ -36,7 +36,9 @@ test('the packed program is installed into an empty folder, and transcodes from 
   assert.ok(Math.abs(size / 1e6 - Number(stated)) < 0.3, `${size} bytes, and the README says ${stated} MB`)
 
   const prefix = join(folder, 'prefix')
-  const options = ['--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund']
+  // A download that stalls is begun again in time; npm’s own limit is as long as that of the whole test.
+  const retry = ['--fetch-timeout', '60000']
+  const options = ['--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund', ...retry]
   await run('npm', ['install', '--global', ...options, packed], { cwd: folder, timeout: INSTALL_MS })
   assert.deepEqual((await readdir(join(prefix, 'bin'))).sort(), [
     'livepeer',
