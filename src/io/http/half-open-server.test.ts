@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { Worker } from 'node:worker_threads'
+import { impatientClient } from '../../../test/net/impatient-client.ts'
 import { sendRaw } from '../../../test/net/raw-http.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import { readBody } from '../../lib/request-body.ts'
@@ -29,26 +29,6 @@ async function startServer(onRequest: Parameters<typeof createHalfOpenServer>[1]
   }
 }
 
-/** Sends the first text at once; when told to, the second, and closes without reading. */
-function impatientClient(port: number, first: string, second: string) {
-  const hasLeft = new Int32Array(new SharedArrayBuffer(4))
-  const worker = new Worker(
-    `const { workerData: { port, first, second, hasLeft }, parentPort } = require('node:worker_threads')
-    const socket = require('node:net').connect({ port, host: '127.0.0.1', noDelay: true })
-    socket.pause().write(first)
-    parentPort.once('message', () => socket.write(second, () => socket.destroy()))
-    socket.once('close', () => { Atomics.store(hasLeft, 0, 1); Atomics.notify(hasLeft, 0); parentPort.close() })`,
-    { eval: true, workerData: { port, first, second, hasLeft } },
-  )
-  return {
-    /** Returns once it has left, without reading from any socket in the meantime. */
-    leave: () => {
-      worker.postMessage('leave')
-      return Atomics.wait(hasLeft, 0, 0, 10_000)
-    },
-  }
-}
-
 test('what a client sent before it left is read, even if earlier answers cannot be delivered', async () => {
   const bodies: string[] = []
   const answers: ServerResponse[] = []
@@ -58,14 +38,14 @@ test('what a client sent before it left is read, even if earlier answers cannot 
     answers.push(response)
   })
   const large = 'x'.repeat(50_000)
-  const client = impatientClient(
+  const client = await impatientClient(
     set.port,
     put('/1', 'a') + put('/2', 'b'),
     put('/3', large) + put('/4', large),
   )
   await eventually('two requests', () => answers.length === 2)
   const [one, two] = answers as [ServerResponse, ServerResponse]
-  assert.equal(client.leave(), 'ok')
+  client.leave()
   one.end('answer')
   two.end('answer')
   await eventually('all bodies', () => bodies.length === 4)

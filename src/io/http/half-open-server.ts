@@ -7,6 +7,7 @@ import {
 } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
+import { readPastFailedWrites } from '../../lib/failed-writes.ts'
 
 /**
  * An HTTP/1.1 server that still answers a client that closes its half of the connection after the request, as
@@ -29,11 +30,7 @@ export function createHalfOpenServer(
 /** Connections on which an answer could not be written. */
 const unheard = new WeakSet<Socket>()
 
-/**
- * Keeps a failed write from ending a connection before its last request is read. FFmpeg with `-http_persistent` sends
- * segments ahead of the answers and closes after the last one. The first answer is met with a reset, the second cannot
- * be written, and Node would destroy the socket with complete requests still unread in the kernel.
- */
+/** Ends a connection on which answers can no longer be written once its last request is read. */
 class LastReader {
   readonly #socket: Socket
   /** Those that are not read, and those that have no body. */
@@ -41,10 +38,13 @@ class LastReader {
 
   constructor(socket: Socket) {
     this.#socket = socket
-    const write = socket._write.bind(socket)
-    const writev = socket._writev?.bind(socket)
-    socket._write = (chunk, encoding, done) => write(chunk, encoding, this.#forgiving(done))
-    if (writev) socket._writev = (chunks, done) => writev(chunks, this.#forgiving(done))
+    readPastFailedWrites(socket, {
+      isAllRead: () => this.#isAllRead(),
+      onDropped: () => {
+        if (!unheard.has(socket)) socket.once('end', () => this.#leaveIfAllIsRead())
+        unheard.add(socket)
+      },
+    })
   }
 
   reads(request: IncomingMessage): void {
@@ -56,15 +56,6 @@ class LastReader {
     request.once('end', onRead).once('close', onRead)
   }
 
-  #forgiving(done: (error?: Error | null) => void): typeof done {
-    return (error) => {
-      if (!isClosedByPeer(error) || this.#isAllRead()) return done(error)
-      if (!unheard.has(this.#socket)) this.#socket.once('end', () => this.#leaveIfAllIsRead())
-      unheard.add(this.#socket)
-      done()
-    }
-  }
-
   #isAllRead(): boolean {
     if (!this.#socket.readableEnded) return false
     return this.#requests.values().every(({ complete, readableLength }) => complete && readableLength === 0)
@@ -73,10 +64,6 @@ class LastReader {
   #leaveIfAllIsRead(): void {
     if (unheard.has(this.#socket) && this.#isAllRead()) this.#socket.destroy()
   }
-}
-
-function isClosedByPeer(error: Error | null | undefined): boolean {
-  return error != null && 'code' in error && (error.code === 'EPIPE' || error.code === 'ECONNRESET')
 }
 
 /** Whether an answer on this connection, perhaps this one, could not be written because the client had closed it. */

@@ -4,7 +4,15 @@ import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { FakeStreams } from '../../../test/fakes/published-streams.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
-import { chunksOf, command, publishing, setChunkSize } from '../../../test/net/rtmp.ts'
+import { impatientClient } from '../../../test/net/impatient-client.ts'
+import {
+  chunksOf,
+  command,
+  plainHello,
+  plainReply,
+  publishing,
+  setChunkSize,
+} from '../../../test/net/rtmp.ts'
 import { RtmpClient } from '../../../test/net/rtmp-client.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
@@ -90,6 +98,26 @@ test('a published stream arrives in segments, of which the last is served when t
   await eventually('the second stream', () => gateway.names.has('again'))
   publisher.socket.destroy()
   await eventually('its end', () => !gateway.names.has('again'))
+})
+
+test('nothing that arrived is lost of a publisher that closes without reading an answer', async (t) => {
+  const { gateway, port } = await setUp(t)
+  const sent = (messages: readonly Message[]) => Buffer.concat(messages.map((message) => chunksOf(message)))
+  const group = (second: number) => [largeKey(second * 1000, 80_000), frame(second * 1000 + 1000)]
+  // The longer a connection is read quickly, the more the system takes while it is not.
+  const groups = Array.from({ length: 32 }, (_, index) => group(index * 2))
+  // It wants to be told of every read.
+  const often: Message = { ...media(MESSAGE.windowAckSize, 0, 0, 0, 0, 1), streamId: 0 }
+  const begins = [often, ...publishing('live', 'movie'), CONFIG, ...groups.slice(0, 30).flat()]
+  const client = await impatientClient(
+    port.port,
+    Buffer.concat([plainHello(), plainReply, sent(begins)]),
+    sent(groups.slice(30).flat()),
+  )
+  await eventually('29 segments', () => gateway.segments.length === 29)
+  client.leave()
+  await eventually('the end', () => gateway.ended.length > 0)
+  assert.equal(gateway.segments.length, 32)
 })
 
 test('a publisher that names no stream gets a random name', async (t) => {

@@ -3,6 +3,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf } from '../../lib/errors.ts'
+import { readPastFailedWrites } from '../../lib/failed-writes.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import { hostOf } from '../../lib/peer-host.ts'
@@ -161,6 +162,7 @@ export class RtmpPort implements Service {
 
   #accept(socket: Socket, scope: Scope): void {
     const { clock, dice, gateway, log } = this.#needs
+    readPastFailedWrites(socket)
     const connection = new RtmpConnection(socket, {
       ...{ clock, dice, gateway, log, hubs: this.#hubs },
       options: { maxDurationMs: this.#options.maxDurationMs },
