@@ -103,16 +103,15 @@ test('a published stream arrives in segments, of which the last is served when t
 test('nothing that arrived is lost of a publisher that closes without reading an answer', async (t) => {
   const { gateway, port } = await setUp(t)
   const sent = (messages: readonly Message[]) => Buffer.concat(messages.map((message) => chunksOf(message)))
-  const group = (second: number) => [largeKey(second * 1000, 80_000), frame(second * 1000 + 1000)]
+  const group = (index: number, bytes: number) => [largeKey(index * 2000, bytes), frame(index * 2000 + 1000)]
   // The longer a connection is read quickly, the more the system takes while it is not.
-  const groups = Array.from({ length: 32 }, (_, index) => group(index * 2))
-  // It wants to be told of every read.
-  const often: Message = { ...media(MESSAGE.windowAckSize, 0, 0, 0, 0, 1), streamId: 0 }
-  const begins = [often, ...publishing('live', 'movie'), CONFIG, ...groups.slice(0, 30).flat()]
+  const before = Array.from({ length: 30 }, (_, index) => group(index, 100_000)).flat()
+  // Several answers to the first read; the second read has the rest.
+  const asks = [7, 8, 9].map((id) => command(0, 'createStream', id, null))
   const client = await impatientClient(
     port.port,
-    Buffer.concat([plainHello(), plainReply, sent(begins)]),
-    sent(groups.slice(30).flat()),
+    Buffer.concat([plainHello(), plainReply, sent([...publishing('live', 'movie'), CONFIG, ...before])]),
+    sent([...asks, ...group(30, 40_000), ...group(31, 40_000)]),
   )
   await eventually('29 segments', () => gateway.segments.length === 29)
   client.leave()
