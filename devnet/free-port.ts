@@ -10,7 +10,7 @@ const given = new Set<number>()
 
 /**
  * A free port on loopback outside the ephemeral range, so that a stopped process finds it free when it is started
- * again. No port is given twice, on Linux not by another process either while this one runs.
+ * again. No port is given twice; on Linux no other process is given it while this one runs.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -1,13 +1,16 @@
 import { parseAmount } from '../domain/price.ts'
 import type { FlagKind } from './flags.ts'
 
+const AMOUNT =
+  'a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, of at most 9.22 eth'
+
 /** What each kind of flag accepts, for the sentence about a bad value. */
 export const wanted: Readonly<Record<FlagKind, string>> = {
   bool: 'true or false',
   'tri-bool': 'true or false',
   int: 'a whole number',
-  wei: 'a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, of at most 9.22 eth',
-  'tri-wei': 'a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, of at most 9.22 eth',
+  wei: AMOUNT,
+  'tri-wei': AMOUNT,
   seconds: 'a whole number of seconds, or a duration with a unit, such as 500ms, 90s or 1h30m',
   float: 'a number',
   duration: 'a duration with a unit, such as 500ms, 90s or 1h30m',

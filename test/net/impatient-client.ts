@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
-/** In which it reads what was answered so far. */
+/** How long it reads the answers so far before it sends the rest. */
 const READ_MS = 50
 const CLIENT = `
   const { parentPort, workerData: { first, hasLeft, port, second } } = require('node:worker_threads')
@@ -17,13 +17,13 @@ const CLIENT = `
   })`
 const LEAVE_MS = 10_000
 
-/** A client in a thread of its own. It has sent the first bytes when it is given back. */
+/** A client in a thread of its own. Resolves once it has sent the first bytes. */
 export async function impatientClient(port: number, first: Uint8Array | string, second: Uint8Array | string) {
   const hasLeft = new Int32Array(new SharedArrayBuffer(4))
   const worker = new Worker(CLIENT, { eval: true, workerData: { first, hasLeft, port, second } })
   await once(worker, 'message')
   return {
-    /** Lets it send the rest and close, while this thread neither reads nor answers. Throws if it does not. */
+    /** Makes it send the rest and close while this thread is blocked. Throws if it does not. */
     leave: () => {
       worker.postMessage('leave')
       if (Atomics.wait(hasLeft, 0, 0, LEAVE_MS) === 'timed-out') throw new Error('the client did not leave')

@@ -4,7 +4,7 @@ import { type AmfObject, readAmf } from '../../src/io/rtmp/amf.ts'
 import { ByteReader } from '../../src/io/rtmp/byte-reader.ts'
 import { ChunkReader, MESSAGE, type Message } from '../../src/io/rtmp/chunks.ts'
 import { eventually } from '../tools/until.ts'
-import { chunksOf, plainHello, plainReply } from './rtmp.ts'
+import { bytesOf, plainHello, plainReply } from './rtmp.ts'
 
 /** A client's side, which reads the server's messages. */
 export class RtmpClient {
@@ -40,7 +40,7 @@ export class RtmpClient {
   }
 
   say(...messages: readonly Message[]): void {
-    this.socket.write(Buffer.concat(messages.map((message) => chunksOf(message))))
+    this.socket.write(bytesOf(messages))
   }
 
   /** The codes of all status messages so far. */

@@ -41,7 +41,8 @@ export function media(type: number, timestamp: number, ...payload: readonly numb
 }
 
 const data = (type: number, payload: Uint8Array): Message => ({ type, streamId: 1, timestamp: 0, payload })
-const avcConfig = media(
+/** The parameters of a published H.264 stream. */
+export const avcConfig = media(
   MESSAGE.video,
   0,
   ...[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 10, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68],

@@ -89,3 +89,8 @@ export function setChunkSize(bytes: number): Message {
   payload.writeUInt32BE(bytes)
   return { type: MESSAGE.setChunkSize, streamId: 0, timestamp: 0, payload }
 }
+
+/** Messages as a client without habits writes them, one after the other. */
+export function bytesOf(messages: readonly Message[]): Uint8Array {
+  return Buffer.concat(messages.map((message) => chunksOf(message)))
+}

@@ -17,7 +17,6 @@ export function createHalfOpenServer(
   options: ServerOptions,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
 ): Server {
-  const readers = new WeakMap<Socket, LastReader>()
   const server = createServer(options, (request, response) => {
     readers.get(request.socket)?.reads(request)
     onRequest(request, response)
@@ -27,22 +26,23 @@ export function createHalfOpenServer(
   return Object.assign(server, { httpAllowHalfOpen: true })
 }
 
-/** Connections on which an answer could not be written. */
-const unheard = new WeakSet<Socket>()
+const readers = new WeakMap<Socket, LastReader>()
 
 /** Ends a connection on which answers can no longer be written once its last request is read. */
 class LastReader {
   readonly #socket: Socket
-  /** Those that are not read, and those that have no body. */
+  /** Requests that are not read to their end. */
   readonly #requests = new Set<IncomingMessage>()
+  /** Whether an answer could not be written. */
+  isUnheard = false
 
   constructor(socket: Socket) {
     this.#socket = socket
     readPastFailedWrites(socket, {
       isAllRead: () => this.#isAllRead(),
       onDropped: () => {
-        if (!unheard.has(socket)) socket.once('end', () => this.#leaveIfAllIsRead())
-        unheard.add(socket)
+        if (!this.isUnheard) socket.once('end', () => this.#leaveIfAllIsRead())
+        this.isUnheard = true
       },
     })
   }
@@ -62,13 +62,13 @@ class LastReader {
   }
 
   #leaveIfAllIsRead(): void {
-    if (unheard.has(this.#socket) && this.#isAllRead()) this.#socket.destroy()
+    if (this.isUnheard && this.#isAllRead()) this.#socket.destroy()
   }
 }
 
 /** Whether an answer on this connection, perhaps this one, could not be written because the client had closed it. */
 export function isUnheard({ req: { socket } }: ServerResponse): boolean {
-  return unheard.has(socket)
+  return readers.get(socket)?.isUnheard === true
 }
 
 /**
@@ -89,8 +89,8 @@ export function departureOf(request: IncomingMessage, response: ServerResponse):
 }
 
 /**
- * Resolves once everything that has arrived is read. Sending an answer before may lose it: where the client has left,
- * its system then discards what this one has not yet taken.
+ * Resolves once everything that has arrived is read. If the client has left, an answer resets its connection, and what
+ * is still on its way is lost: less is, the more was read before.
  */
 export async function pendingReads(): Promise<void> {
   // The first ends the turn of the event loop that is under way, the second one that has asked for all sockets anew.

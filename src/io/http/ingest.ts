@@ -91,9 +91,8 @@ export async function ingest(
     const described = describeSegment(request, path, body.bytes, config)
     const segment = grant === undefined ? described : { ...described, grant }
     pushed = { segment, sinceMs: needs.clock.now() }
-    const renditions = await needs.segments.serve(segment, gone)
-    // An answer to a publisher that has sent more and left makes its system discard what is not yet read.
-    await pendingReads()
+    // Whatever the answer, it may end the connection of a publisher that has sent more and left.
+    const renditions = await needs.segments.serve(segment, gone).finally(pendingReads)
     const left = gone.aborted ? 'result' : 'end-of-answer'
     const isSent = await answer(request, response, segment, renditions, needs.dice)
     if (renditions.length > 0) tellOutcome(pushed, isSent && left !== 'result' ? null : left, needs)
@@ -211,7 +210,7 @@ async function answer(
 ): Promise<boolean> {
   if (headerOf(request, 'accept') !== 'multipart/mixed' || renditions.length === 0) {
     sendBytes(response, 200, {}, '')
-    return (await isDone(finished(response))) && !isUnheard(response)
+    return await isDelivered(response, finished(response))
   }
   const boundary = formatHex(dice.bytes(10)).slice(2)
   const parts = renditions.map(({ name, format, bytes, url }) =>
@@ -225,12 +224,12 @@ async function answer(
     }),
   )
   const headers = { 'Content-Type': `multipart/mixed; boundary=${boundary}` }
-  return (await isDone(sendPieces(response, headers, multipartBody(parts, boundary)))) && !isUnheard(response)
+  return await isDelivered(response, sendPieces(response, headers, multipartBody(parts, boundary)))
 }
 
-function isDone(sending: Promise<void>): Promise<boolean> {
+function isDelivered(response: ServerResponse, sending: Promise<void>): Promise<boolean> {
   return sending.then(
-    () => true,
+    () => !isUnheard(response),
     () => false,
   )
 }

@@ -51,9 +51,9 @@ export interface RtmpConnectionNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  /** Counts a change of the bytes that the connection holds, which are `own` now; false if there is no room. */
+  /** Adds `change` to the bytes that all connections hold; `own` is this one's share. False if there is no room. */
   readonly held: (change: number, own: number) => boolean
-  /** The same of the bytes that wait to be read by the client. */
+  /** The same for bytes that the client has not read. */
   readonly unsent: (change: number) => boolean
   /** Runs work that outlasts the connection. */
   readonly spawn: (name: string, work: (signal: AbortSignal) => Promise<void>) => void

@@ -6,6 +6,7 @@ import { FakeStreams } from '../../../test/fakes/published-streams.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { impatientClient } from '../../../test/net/impatient-client.ts'
 import {
+  bytesOf,
   chunksOf,
   command,
   plainHello,
@@ -14,6 +15,7 @@ import {
   setChunkSize,
 } from '../../../test/net/rtmp.ts'
 import { RtmpClient } from '../../../test/net/rtmp-client.ts'
+import { avcConfig as CONFIG, media } from '../../../test/net/rtmp-conversations.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import { noCauses } from '../../domain/causes.ts'
@@ -41,14 +43,6 @@ async function setUp(t: TestContext, options: Partial<RtmpPortOptions> = {}) {
   return { gateway, clock, log, port, client: () => RtmpClient.open(port.port) }
 }
 
-const media = (type: number, timestamp: number, ...payload: readonly number[]): Message => ({
-  ...{ type, streamId: 1, timestamp, payload: Uint8Array.from(payload) },
-})
-const CONFIG = media(
-  MESSAGE.video,
-  0,
-  ...[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 10, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68],
-)
 const key = (timestamp: number) => media(MESSAGE.video, timestamp, 0x17, 1, 0, 0, 0, 0, 0, 0, 2, 0x65, 0x88)
 const frame = (timestamp: number) => media(MESSAGE.video, timestamp, 0x27, 1, 0, 0, 0, 0, 0, 0, 2, 0x41, 0x9a)
 /** A key frame of one unit. */
@@ -102,7 +96,6 @@ test('a published stream arrives in segments, of which the last is served when t
 
 test('nothing that arrived is lost of a publisher that closes without reading an answer', async (t) => {
   const { gateway, port } = await setUp(t)
-  const sent = (messages: readonly Message[]) => Buffer.concat(messages.map((message) => chunksOf(message)))
   const group = (index: number, bytes: number) => [largeKey(index * 2000, bytes), frame(index * 2000 + 1000)]
   // The longer a connection is read quickly, the more the system takes while it is not.
   const before = Array.from({ length: 30 }, (_, index) => group(index, 100_000)).flat()
@@ -110,8 +103,8 @@ test('nothing that arrived is lost of a publisher that closes without reading an
   const asks = [7, 8, 9].map((id) => command(0, 'createStream', id, null))
   const client = await impatientClient(
     port.port,
-    Buffer.concat([plainHello(), plainReply, sent([...publishing('live', 'movie'), CONFIG, ...before])]),
-    sent([...asks, ...group(30, 40_000), ...group(31, 40_000)]),
+    Buffer.concat([plainHello(), plainReply, bytesOf([...publishing('live', 'movie'), CONFIG, ...before])]),
+    bytesOf([...asks, ...group(30, 40_000), ...group(31, 40_000)]),
   )
   await eventually('29 segments', () => gateway.segments.length === 29)
   client.leave()

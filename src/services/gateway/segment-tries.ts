@@ -173,7 +173,7 @@ export class SegmentTries {
         return madeDo.renditions
       }
     }
-    // Tried again and again for want of another one: to the publisher there is none, as if it had been asked once.
+    // Each attempt went to the only orchestrator, which is away: no session, as after one attempt.
     if (sessions.areAway) return await this.#failWithoutSession(manifestId, sessions)
     const causes = await this.#needs.noSessions.explain(manifestId, sessions)
     throw new GatewayError('segment-refused', `hit max transcode attempts: ${reasonOf(failure)}`, {
