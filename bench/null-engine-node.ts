@@ -1,4 +1,6 @@
 import { homedir } from 'node:os'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import packageJson from '../package.json' with { type: 'json' }
 import { readTextFile } from '../src/config/files.ts'
 import { loadSettings } from '../src/config/load-settings.ts'
@@ -30,7 +32,8 @@ if ('exit' in settings) {
   // What is alive, for benches that ask.
   let looks = 0
   process.on('SIGUSR2', () => {
-    globalThis.gc?.({ type: 'major', execution: 'sync' })
+    setFlagsFromString('--expose-gc')
+    runInNewContext('gc')({ type: 'major', execution: 'sync' })
     const { arrayBuffers, heapUsed } = process.memoryUsage()
     process.stdout.write(`\nheap ${++looks}: ${heapUsed} bytes, ${arrayBuffers} in buffers\n`)
   })
@@ -41,7 +44,6 @@ if ('exit' in settings) {
       {
         ...{ version, log, clock: systemClock, dice: systemDice, cpus: 1 },
         ...{ media: nullEngine, prompt: null, drain: drain.signal },
-        tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
       },
       stop.signal,
     )

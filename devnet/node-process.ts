@@ -56,7 +56,6 @@ function programOf({ entry, flags, program = BIN }: NodeCommand): [program: stri
     '--disable-sigusr1',
     '--max-http-header-size=1048576',
     '--max-semi-space-size=16',
-    '--expose-gc',
     '--disable-warning=ExperimentalWarning',
   ]
   return [process.execPath, [...nodeFlags, ...(entry.nodeFlags ?? []), entry.module, ...flags]]

@@ -202,8 +202,6 @@ async function runAsNode(): Promise<void> {
             written.level = level
           },
           systemd: takenManager(),
-          // bin/livepeer exposes gc. A third of the memory after the start is left over from loading.
-          tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
         },
         stop.signal,
       )

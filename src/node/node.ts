@@ -51,8 +51,6 @@ export interface NodeEnvironment extends Environment {
   setLogLevel?(level: LogLevel): void
   /** The commit that the program is made of; null or absent where that is not known. */
   readonly commit?: string | null
-  /** Called once everything has started: frees the memory that only the start needed. */
-  tidyUp?(): void
 }
 
 /**
@@ -161,7 +159,6 @@ async function startNode(
   if (halt.aborted) return null
   const alerts = alertsOf(parts, facts, { hasStore: live.hasStore })
   if (alerts) await supervisor.start(alerts)
-  env.tidyUp?.()
   waitFor(null)
   progress.hasStarted = true
   log.info('ready', { control: hostAndPort(controlBind.host, controlBind.port) })

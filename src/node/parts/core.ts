@@ -79,7 +79,7 @@ export class Core {
 
   /** The media engine, or its stand-in. Made when it is first asked for: not every node handles media. */
   get media(): Media {
-    this.#media ??= this.env.media ?? newEngine(this.env)
+    this.#media ??= this.env.media ?? newEngine(this.settings, this.env)
     return this.#media
   }
 
@@ -168,10 +168,15 @@ function newMetrics(
   )
 }
 
-function newEngine({ clock, cpus: cores, log, machine, sandbox }: Environment): MediaEngine {
+function newEngine(
+  { transcoder }: Settings,
+  { clock, cpus: cores, log, machine, sandbox }: Environment,
+): MediaEngine {
   const devices = machine?.devices ?? []
   const workers = workersFor(cores, devices)
   const sandboxes = { sandbox: sandbox?.ofCores, gpuSandbox: sandbox?.ofGpus }
   const offenders = new Offenders({ clock, log: log.child({ part: 'media' }) })
-  return new MediaEngine({ clock, log, offenders, cores, devices, workers, ...sandboxes })
+  // A gateway mostly looks at segments, which takes one worker milliseconds; each keeps tens of megabytes.
+  const warm = transcoder ? workers : 1
+  return new MediaEngine({ clock, log, offenders, cores, devices, workers, warm, ...sandboxes })
 }

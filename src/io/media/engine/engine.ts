@@ -25,6 +25,8 @@ export interface MediaEngineNeeds {
   readonly log: Log
   /** How many worker processes are kept for each device: as many segments are worked on at once. */
   readonly workers: number
+  /** How many of them start with the engine; each other starts when work first waits for it. Absent: all. */
+  readonly warm?: number
   /** Cores for all of them together; as many as workers if absent. */
   readonly cores?: number
   /** The GPUs to work on; none for the cores. */
@@ -129,16 +131,16 @@ export class MediaEngine implements Service, Transcoder {
     )
   }
 
-  /** Resolves when every worker is ready. Throws when one cannot be started. */
+  /** Resolves when every worker that starts with the engine is ready. Throws when one cannot be started. */
   async start(scope: Scope): Promise<void> {
     const folder = await openWorkFolder()
     scope.defer(() => folder.remove())
     this.#folder = folder.path
     this.#scope = scope
     scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
-    const first = this.#slots.map((slot) => {
+    const first = this.#slots.slice(0, this.#needs.warm).map((slot) => {
       const worker = slot.launch()
-      scope.spawn('keep a worker', (signal) => slot.keep(worker, signal))
+      this.#keep(slot, worker)
       return worker.ready
     })
     scope.spawn('watch the memory of workers', (signal) => this.#watchMemory(signal))
@@ -257,10 +259,15 @@ export class MediaEngine implements Service, Transcoder {
 
   /** Gives waiting jobs to idle workers, in order, one worker to a session. */
   #assign(): void {
+    let starting = this.#slots.filter(({ isStarting }) => isStarting).length
     for (const task of [...this.#waiting]) {
       if (task.job && this.#busySessions.has(task.job.sessionId)) continue
       const slot = this.#slotFor(task)
-      if (!slot) continue
+      if (!slot) {
+        if (starting > 0) starting--
+        else this.#startAnother()
+        continue
+      }
       this.#waiting.splice(this.#waiting.indexOf(task), 1)
       try {
         // Its stream may have ended workers since it was queued.
@@ -270,6 +277,23 @@ export class MediaEngine implements Service, Transcoder {
         this.#giveUp(task, error)
       }
     }
+  }
+
+  /** Starts a worker that was not needed until now, if there is one. */
+  #startAnother(): void {
+    const slot = this.#slots.find(({ isCold }) => isCold)
+    if (!slot) return
+    let worker: WorkerProcess | null = null
+    try {
+      worker = slot.launch()
+    } catch (error) {
+      this.#log.warn('media worker could not be started, retrying', { error: messageOf(error) })
+    }
+    this.#keep(slot, worker)
+  }
+
+  #keep(slot: WorkerSlot, worker: WorkerProcess | null): void {
+    this.#scope!.spawn('keep a worker', (signal) => slot.keep(worker, signal))
   }
 
   /** An idle worker of the session's device: the one that did its last segment, or the first, which is the warmest. */

@@ -39,6 +39,8 @@ export class WorkerSlot {
   lane: Lane
   /** Whether the worker has a job. */
   isBusy = false
+  /** Whether no worker was ever wanted here. */
+  isCold = true
   /** The session of the worker's last segment. */
   lastSession: string | null = null
   readonly #options: WorkerSlotOptions
@@ -60,6 +62,11 @@ export class WorkerSlot {
   /** Whether a job can be given to the worker. */
   get isFree(): boolean {
     return this.#isReady && !this.isBusy
+  }
+
+  /** Whether a worker is on its way. */
+  get isStarting(): boolean {
+    return !this.isCold && !this.#isReady
   }
 
   get state(): WorkerState {
@@ -102,8 +109,9 @@ export class WorkerSlot {
     void this.#worker?.kill()
   }
 
-  /** Starts the first worker. Throws what the system says when it gives no process, or no place for a folder. */
+  /** Starts a worker. Throws what the system says when it gives no process, or no place for a folder. */
   launch(): WorkerProcess {
+    this.isCold = false
     const { worker, folder } = this.#needs.launch(this.lane.gpu)
     this.#worker = worker
     this.#jobs = 0
@@ -124,8 +132,8 @@ export class WorkerSlot {
     return worker
   }
 
-  /** Replaces the worker whenever it ends, until the engine stops. */
-  async keep(first: WorkerProcess, signal: AbortSignal): Promise<void> {
+  /** Replaces the worker whenever it ends, or could not be started, until the engine stops. */
+  async keep(first: WorkerProcess | null, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
     let worker: WorkerProcess | null = first
     for (let pauseMs = RESTART_MS.first; ; ) {
