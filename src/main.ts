@@ -2,11 +2,6 @@ import { existsSync, fstatSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
-import { runCerts } from './commands/certs.ts'
-import { runDrain } from './commands/drain.ts'
-import { runExplain } from './commands/explain.ts'
-import { runHealth } from './commands/health.ts'
-import { runStatus } from './commands/status/command.ts'
 import { askAtTerminal, promptAtTerminal } from './commands/terminal.ts'
 import { commitOf } from './config/commit.ts'
 import { completionFor, SHELLS } from './config/completion.ts'
@@ -33,6 +28,7 @@ const command = {
   writeError: (text: string) => void process.stderr.write(text),
 }
 
+/** Each loads what it needs itself: a node, and every other command, starts sooner. */
 const commands: Readonly<Record<string, () => void | Promise<void>>> = {
   ...{ status: showStatus, tickets: showTickets, health: checkHealth },
   ...{ drain: () => drain('drain'), undrain: () => drain('undrain') },
@@ -74,6 +70,7 @@ function endOfCommand(): AbortSignal {
 
 /** `livepeer status`: shows the state of running nodes. */
 async function showStatus(): Promise<void> {
+  const { runStatus } = await import('./commands/status/command.ts')
   const terminal = () => (process.stdout.isTTY ? process.stdout : null)
   process.exitCode = await runStatus({ ...command, terminal, now: () => systemClock.now() }, endOfCommand())
 }
@@ -86,11 +83,13 @@ async function showTickets(): Promise<void> {
 
 /** `livepeer health`: whether a node can serve. */
 async function checkHealth(): Promise<void> {
+  const { runHealth } = await import('./commands/health.ts')
   process.exitCode = await runHealth(command, endOfCommand())
 }
 
 /** `livepeer drain` and `livepeer undrain`: take a running node out of work, and back. */
 async function drain(name: 'drain' | 'undrain'): Promise<void> {
+  const { runDrain } = await import('./commands/drain.ts')
   process.exitCode = await runDrain({ ...command, command: name }, endOfCommand())
 }
 
@@ -107,12 +106,14 @@ async function operate(): Promise<void> {
 }
 
 /** `livepeer certs`: makes certificates for an operator's nodes. */
-function makeCerts(): void {
+async function makeCerts(): Promise<void> {
+  const { runCerts } = await import('./commands/certs.ts')
   process.exitCode = runCerts({ ...command, clock: systemClock, dice: systemDice })
 }
 
 /** `livepeer explain`: what a problem or a refusal means. */
-function explain(): void {
+async function explain(): Promise<void> {
+  const { runExplain } = await import('./commands/explain.ts')
   process.stdout.on('error', () => {})
   process.exitCode = runExplain(command)
 }
@@ -140,7 +141,6 @@ async function checkConfig(): Promise<void> {
 
 /** `livepeer store`: copies a node's store. */
 async function useStore(): Promise<void> {
-  // Loaded only here: it takes the databases' libraries.
   const { runStore } = await import('./commands/store.ts')
   process.exitCode = await runStore({ ...command, exists: existsSync })
 }
