@@ -4,7 +4,7 @@
  */
 const LIMIT_MS = 15 * 60_000
 
-if (/\.test\.ts$|\/all-fast\.ts$/.test(process.argv[1] ?? ''))
+if (/\.test\.ts$|\/all-fast\/\w+\.ts$/.test(process.argv[1] ?? ''))
   setTimeout(() => {
     const alive = [...new Set(process.getActiveResourcesInfo())].join(', ')
     process.stderr.write(`${process.argv[1]} has not ended after ${LIMIT_MS / 60_000} min; alive: ${alive}\n`)

@@ -1,4 +1,14 @@
 /**
+ * The fast tests, by what they run on. Each share has a process of its own: starting one for each file would take longer than
+ * its tests, and in a single one sockets and timers would wait for each other.
+ */
+export const FAST_SHARES = {
+  rpc: ['src/io/rpc/**/*.test.ts'],
+  io: ['src/io/{http,objects,rtmp,systemd}/**/*.test.ts'],
+  rest: ['src/{commands,config,console,domain,lib,node,services}/**/*.test.ts', 'test/tree/**/*.test.ts'],
+} as const
+
+/**
  * The layers of the tests, by where their files lie: every file is in exactly one. `fast` starts no process and opens
  * nothing but loopback sockets and temporary files.
  */
@@ -19,11 +29,7 @@ export const LAYERS = {
     'test/media/**/*.test.ts',
     'test/objects/**/*.test.ts',
   ],
-  fast: [
-    'src/{commands,config,console,domain,lib,node,services}/**/*.test.ts',
-    'src/io/{http,objects,rpc,rtmp,systemd}/**/*.test.ts',
-    'test/tree/**/*.test.ts',
-  ],
+  fast: Object.values(FAST_SHARES).flat(),
 } as const
 
 export type Layer = keyof typeof LAYERS
