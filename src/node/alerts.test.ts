@@ -7,6 +7,7 @@ import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
+import { NodeAlertFacts } from './alert-facts.ts'
 import { alertsOf } from './alerts.ts'
 import { Parts } from './parts.ts'
 import { readingsOf } from './readings.ts'
@@ -18,12 +19,13 @@ const env = { version: '1', clock, dice: seededDice('alerts'), log: silentLog, c
 function partsOf(flags: string) {
   const settings = settingsOf(`-gateway -orchAddr o.example ${flags}`)
   const parts = new Parts(settings, null, env)
-  return { parts, facts: new StatusFacts(parts, env) }
+  const facts = new StatusFacts(parts, env)
+  return { parts, facts, alertFacts: new NodeAlertFacts(parts, facts) }
 }
 
 test('a node without -alert tells nobody', () => {
-  const { facts, parts } = partsOf('')
-  assert.equal(alertsOf(parts, facts, { hasStore: false }), null)
+  const { alertFacts, parts } = partsOf('')
+  assert.equal(alertsOf(parts, alertFacts, { hasStore: false }), null)
 })
 
 test('a node posts what lasts to its target, and shows it as a metric', async (t) => {
@@ -39,12 +41,12 @@ test('a node posts what lasts to its target, and shows it as a metric', async (t
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
   const { port } = server.address() as AddressInfo
-  const { facts, parts } = partsOf(`-alert http://127.0.0.1:${port}/hook -monitor`)
+  const { alertFacts, facts, parts } = partsOf(`-alert http://127.0.0.1:${port}/hook -monitor`)
   const { causes } = parts.core.env
   causes.met({ code: 'redeemer-away', facts: { redeemer: 'r.example', error: 'refused' } }, 'r.example')
   const supervisor = new Supervisor()
   t.after(() => supervisor.stop())
-  await supervisor.start(alertsOf(parts, facts, { hasStore: false })!)
+  await supervisor.start(alertsOf(parts, alertFacts, { hasStore: false })!)
   const turn = () => new Promise((resolve) => setTimeout(resolve, 5))
   for (let passed = 0; passed < 180_000 && posted.length === 0; passed += 5_000) {
     await turn()
@@ -56,7 +58,7 @@ test('a node posts what lasts to its target, and shows it as a metric', async (t
   assert.deepEqual([alerts[0]?.alert, alerts[0]?.status], ['redeemer-unreachable', 'firing'])
   assert.match(alerts[0]!.says, /r\.example/)
   assert.match(node, / gateway$/)
-  const samples = await readingsOf(parts, facts).alert!()
+  const samples = await readingsOf(parts, facts, alertFacts).alert!()
   assert.deepEqual(
     samples.filter(({ value }) => value > 0).map(({ labels }) => labels),
     [{ alert: 'redeemer-unreachable', severity: 'critical' }],

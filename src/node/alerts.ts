@@ -6,9 +6,8 @@ import { keccak256 } from '../lib/crypto.ts'
 import { maskUrl } from '../lib/mask-url.ts'
 import type { KeptAlert } from '../services/alerts/alert-log.ts'
 import { type AlertKeeping, Alerts, type NamedTarget } from '../services/alerts/alerts.ts'
-import { NodeAlertFacts } from './alert-facts.ts'
+import type { NodeAlertFacts } from './alert-facts.ts'
 import type { Parts } from './parts.ts'
-import type { StatusFacts } from './status/facts.ts'
 
 /** The lease of the node that tells what concerns its whole cluster, and how long it is valid. */
 const LEASE = 'alerts'
@@ -18,7 +17,7 @@ const ID_CHARS = 18
 /** The service that tells the operator what needs action; null without `-alert`. */
 export function alertsOf(
   parts: Parts,
-  facts: StatusFacts,
+  facts: NodeAlertFacts,
   { hasStore }: { readonly hasStore: boolean },
 ): Alerts | null {
   const { cluster, core, duties } = parts
@@ -30,7 +29,6 @@ export function alertsOf(
   })
   if (targets.length === 0) return null
   const node = cluster ? `${hostname()} (${cluster.members.node})` : hostname()
-  const known = new NodeAlertFacts(parts, facts)
   const leases = cluster && new LeaseRows(store)
   const wish = cluster && {
     ...{ lease: LEASE, instance: cluster.members.instance, node: cluster.members.node },
@@ -42,7 +40,7 @@ export function alertsOf(
     { node: `${node} ${[...settings.roles].join('+')}`, targets },
     {
       ...{ clock: env.clock, log: env.log.child({ part: 'alerts' }) },
-      look: () => known.read(),
+      look: () => facts.read(),
       send: sendAlert,
       records: hasStore
         ? {

@@ -7,6 +7,7 @@ import { allValues, has, labelsOf, METRICS, reportersOf } from '../io/http/metri
 import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
+import { NodeAlertFacts } from './alert-facts.ts'
 import type { ChainAccess } from './parts/chain.ts'
 import { Parts } from './parts.ts'
 import { readingsOf } from './readings.ts'
@@ -55,7 +56,8 @@ function metricsOf(flags: string) {
   }
   const parts = new Parts(settings, settings.chain ? access : null, env)
   const metrics = parts.core.metrics!
-  metrics.observe(readingsOf(parts, new StatusFacts(parts, env)))
+  const facts = new StatusFacts(parts, env)
+  metrics.observe(readingsOf(parts, facts, new NodeAlertFacts(parts, facts)))
   const { duties } = parts
   const reporters = reportersOf({ roles: settings.roles, duties, isOnChain: settings.chain !== null })
   const tell = parts.core.env.events.tell.bind(parts.core.env.events)

@@ -20,6 +20,7 @@ import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
+import { NodeAlertFacts } from './alert-facts.ts'
 import { alertsOf } from './alerts.ts'
 import type { NodeProgress } from './control/context.ts'
 import { ControlLog } from './control/control-log.ts'
@@ -143,7 +144,9 @@ async function startNode(
   if (halt.aborted) return null
   const parts = new Parts(reachable, access, { ...env, ...machine, ...nodeId })
   const facts = new StatusFacts(parts, env)
-  parts.core.metrics?.observe(readingsOf(parts, facts))
+  // One for both, so that the metric says what is told.
+  const alertFacts = new NodeAlertFacts(parts, facts)
+  parts.core.metrics?.observe(readingsOf(parts, facts, alertFacts))
   parts.core.env.events.listen((event) => events.hear(event))
   await supervisor.start(parts.core.env.causes)
   await supervisor.start(parts.core.eventLog)
@@ -157,7 +160,7 @@ async function startNode(
     log.debug('started', { service: service.name })
   }
   if (halt.aborted) return null
-  const alerts = alertsOf(parts, facts, { hasStore: live.hasStore })
+  const alerts = alertsOf(parts, alertFacts, { hasStore: live.hasStore })
   if (alerts) await supervisor.start(alerts)
   waitFor(null)
   progress.hasStarted = true

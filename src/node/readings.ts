@@ -2,13 +2,12 @@ import { ALERT_CODES, alertsIn, ruleOf } from '../domain/alerts.ts'
 import type { PricePerPixel } from '../domain/ticket.ts'
 import { gwei } from '../io/http/metric-row.ts'
 import type { Reading, Readings, Sample } from '../io/http/metrics.ts'
-import { NodeAlertFacts } from './alert-facts.ts'
+import type { NodeAlertFacts } from './alert-facts.ts'
 import type { Parts } from './parts.ts'
 import { roundClockOf, type StatusFacts } from './status/facts.ts'
 
 /** The metrics of a node that are read when they are requested (`src/io/http/metrics-table.ts`). */
-export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
-  const alertFacts = new NodeAlertFacts(parts, facts)
+export function readingsOf(parts: Parts, facts: StatusFacts, alertFacts: NodeAlertFacts): Readings {
   const { chain, core, gateway, handingOver, orchestrator, reward, transcoder } = parts
   const sessions = () =>
     orchestrator?.orchestrator.sessionCount ??

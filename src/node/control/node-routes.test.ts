@@ -5,6 +5,7 @@ import { ControlError, type ControlRoute } from '../../io/http/control-route.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
+import { NodeAlertFacts } from '../alert-facts.ts'
 import { Drain, type DrainState } from '../drain.ts'
 import { Parts } from '../parts.ts'
 import { readingsOf } from '../readings.ts'
@@ -25,7 +26,7 @@ function routesOf(hasMetrics: boolean) {
   const live = new LiveSettings(parts, env)
   const running = { parts, facts: new StatusFacts(parts, env), live }
   const drain = { state: null as DrainState } as Drain & { state: DrainState }
-  parts.core.metrics?.observe(readingsOf(parts, running.facts))
+  parts.core.metrics?.observe(readingsOf(parts, running.facts, new NodeAlertFacts(parts, running.facts)))
   return {
     drain,
     progress,

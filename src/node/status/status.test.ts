@@ -4,6 +4,7 @@ import { settingsOf } from '../../../test/fakes/settings.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
+import { NodeAlertFacts } from '../alert-facts.ts'
 import { Parts } from '../parts.ts'
 import { readingsOf } from '../readings.ts'
 import { StatusFacts } from './facts.ts'
@@ -21,7 +22,7 @@ function nodeOf(line: string) {
   return {
     status: () => statusOf({ parts, facts }, progress),
     maxSessions: async () => {
-      const samples = await readingsOf(parts, facts).max_sessions_total!()
+      const samples = await readingsOf(parts, facts, new NodeAlertFacts(parts, facts)).max_sessions_total!()
       return samples[0]?.value
     },
   }
