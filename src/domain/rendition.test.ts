@@ -10,9 +10,9 @@ import {
   parseProfiles,
   presetNamed,
   presets,
-  profileId,
   withFormat,
 } from './rendition.ts'
+import { profileId } from './signed-hashes.ts'
 
 // transcoding.md §2.2
 const table: [name: string, size: string, bitrate: number, fps: number, id: string][] = [

@@ -1,4 +1,3 @@
-import { keccak256 } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 
 /** Container of a rendition. `none` uses the container of the pushed segment (gateway.md §3). */
@@ -85,11 +84,6 @@ const presetsByName = new Map(presets.map((preset) => [preset.name, preset]))
 /** The preset with exactly that name, or null. */
 export function presetNamed(name: string): Profile | null {
   return presetsByName.get(name) ?? null
-}
-
-/** First 4 bytes of the keccak-256 of a profile's name, the part that a segment's signature covers (wire.md §8). */
-export function profileId(name: string): Uint8Array {
-  return keccak256(new TextEncoder().encode(name)).slice(0, 4)
 }
 
 /** File name extension of a rendition; without a format it is MPEG-TS (transcoding.md §2.1). */

@@ -1,8 +1,7 @@
-import { concatBytes, formatHex, intToFixedBytes, leftPad } from '../lib/bytes.ts'
-import { type Address, keccak256 } from '../lib/crypto.ts'
+import type { Address } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import type { Capabilities } from './capabilities.ts'
-import { type Profile, profileId } from './rendition.ts'
+import type { Profile } from './rendition.ts'
 import type { PriceInfo, TicketParams } from './ticket.ts'
 
 /** Why a duration is refused. */
@@ -151,36 +150,6 @@ export function segmentLimitMs(durationMs: number): number {
 export const MAX_DURATION_MS = 300_000
 const DEFAULT_DURATION_MS = 2000
 
-/** The bytes that a segment's signature covers, before hashing (wire.md §8). */
-export function segmentPreimage(
-  segment: Pick<SegmentData, 'manifestId' | 'seq' | 'hash' | 'profiles'>,
-): Uint8Array {
-  const ids = concatBytes(...segment.profiles.map(({ name }) => profileId(name)))
-  const text = new TextEncoder()
-  return concatBytes(
-    text.encode(segment.manifestId),
-    // Two's complement, so that a peer's negative number gives a hash whose signature is wrong.
-    intToFixedBytes(BigInt.asUintN(256, segment.seq), 32),
-    leftPad(segment.hash, 32),
-    text.encode(formatHex(ids).slice(2)),
-  )
-}
-
-/** The hash that a gateway signs for a segment: SegData.sig (wire.md §8). */
-export function segmentHash(
-  segment: Pick<SegmentData, 'manifestId' | 'seq' | 'hash' | 'profiles'>,
-): Uint8Array {
-  return keccak256(segmentPreimage(segment))
-}
-
-/**
- * The hash that an orchestrator signs for a result: TranscodeData.sig, over the renditions' hashes in profile order
- * (wire.md §8).
- */
-export function resultHash(renditionHashes: readonly Uint8Array[]): Uint8Array {
-  return keccak256(...renditionHashes)
-}
-
 /**
  * The duration that a peer sent, in ms; 0 means 2 s. Throws NodeError `invalid-duration` with the peers' text (wire.md
  * §6).
@@ -200,9 +169,4 @@ export function sentDurationMs(seconds: number): number {
     throw new NodeError<DurationFault>('invalid-duration', `invalid duration ${seconds}`)
   }
   return Math.trunc(Math.round(seconds * 1e6) / 1e3)
-}
-
-/** The hash that a gateway signs to request an offer: keccak-256 of its checksummed address as ASCII (wire.md §8). */
-export function requestHash(address: Address): Uint8Array {
-  return keccak256(new TextEncoder().encode(address))
 }

@@ -1,14 +1,9 @@
 import { type Capabilities, defaultCapabilities } from '../../src/domain/capabilities.ts'
 import type { Profile } from '../../src/domain/rendition.ts'
 import type { Fingerprint } from '../../src/domain/result-comparison.ts'
-import {
-  type AuthToken,
-  type InfoRequest,
-  type OrchestratorInfo,
-  resultHash,
-  type TranscodeResult,
-} from '../../src/domain/segment.ts'
+import type { AuthToken, InfoRequest, OrchestratorInfo, TranscodeResult } from '../../src/domain/segment.ts'
 import type { SelectionWeights } from '../../src/domain/selection.ts'
+import { resultHash } from '../../src/domain/signed-hashes.ts'
 import type { Inspection } from '../../src/domain/sound-state.ts'
 import type { Payment, TicketParams } from '../../src/domain/ticket.ts'
 import type { Clock } from '../../src/lib/clock.ts'

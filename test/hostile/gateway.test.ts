@@ -8,12 +8,8 @@ import { devnetKeyBytes } from '../../devnet/artifacts.ts'
 import { Network } from '../../devnet/network.ts'
 import { encodedPixels } from '../../src/domain/balance.ts'
 import { presetNamed } from '../../src/domain/rendition.ts'
-import {
-  type OrchestratorInfo,
-  requestHash,
-  type SegmentData,
-  segmentHash,
-} from '../../src/domain/segment.ts'
+import type { OrchestratorInfo, SegmentData } from '../../src/domain/segment.ts'
+import { requestHash, segmentHash } from '../../src/domain/signed-hashes.ts'
 import type { Payment } from '../../src/domain/ticket.ts'
 import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
 import { keccak256, signHash } from '../../src/lib/crypto.ts'

@@ -1,13 +1,13 @@
 import type { Capabilities } from '../../src/domain/capabilities.ts'
 import { defaultCapabilities } from '../../src/domain/capabilities.ts'
 import { pricePerPixel } from '../../src/domain/price.ts'
-import {
-  type OrchestratorInfo,
-  type RenditionResult,
-  resultHash,
-  type SegmentData,
-  type TranscodeResult,
+import type {
+  OrchestratorInfo,
+  RenditionResult,
+  SegmentData,
+  TranscodeResult,
 } from '../../src/domain/segment.ts'
+import { resultHash } from '../../src/domain/signed-hashes.ts'
 import { expectedValue, type Payment, type PriceInfo, type TicketParams } from '../../src/domain/ticket.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'

@@ -112,18 +112,17 @@ test('every room of src imports only what it may', () => {
 })
 
 test('what runs in browsers is made of modules that need no Node.js', () => {
-  const reached = new Set(imports.map(({ file }) => file).filter((file) => file.startsWith('src/console/')))
-  const wrong: string[] = []
-  // The set grows while it is gone through.
-  for (const from of reached) {
-    for (const { file, target, typesOnly } of imports) {
-      if (file !== from || typesOnly) continue
-      if (target.startsWith('src/')) reached.add(target)
-      else if (target.startsWith('node:')) wrong.push(`${file} imports ${target}`)
-    }
-  }
-  assert.ok(reached.has('src/commands/status/problems.ts'))
-  assert.deepEqual(wrong, [])
+  const { files, libraries } = neededBy('src/console/')
+  assert.ok(files.has('src/commands/status/problems.ts'))
+  assert.deepEqual(
+    [...libraries].filter((name) => name.startsWith('node:')),
+    [],
+  )
+})
+
+test('a media worker, which reads streams of strangers, holds no library but those of media and system calls', () => {
+  const { libraries } = neededBy('src/io/media/worker/')
+  assert.deepEqual([...libraries].filter((name) => !name.startsWith('node:')).sort(), ['koffi', 'node-av'])
 })
 
 test('the rooms of services form no circle at run time', () => {
@@ -239,6 +238,24 @@ test('every file that the documents point to exists', () => {
 
 function sentence({ file, target, typesOnly }: Import): string {
   return `${file} may not import ${target}${typesOnly ? ' (types)' : ''}`
+}
+
+/** The files of src that those in a folder load at run time, themselves included, and the libraries; `node:` for those of Node.js. */
+function neededBy(folder: string): {
+  readonly files: ReadonlySet<string>
+  readonly libraries: ReadonlySet<string>
+} {
+  const files = new Set(imports.map(({ file }) => file).filter((file) => file.startsWith(folder)))
+  const libraries = new Set<string>()
+  // The set grows while it is gone through.
+  for (const from of files) {
+    for (const { file, target, typesOnly } of imports) {
+      if (file !== from || typesOnly) continue
+      if (target.startsWith('src/')) files.add(target)
+      else libraries.add(packageOf(target))
+    }
+  }
+  return { files, libraries }
 }
 
 function importsOf(file: string): Import[] {

@@ -5,7 +5,7 @@ import { unknownFields, withOrderedMaps } from '../../../test/net/protobuf.ts'
 import { recordedRendition } from '../../../test/vectors/renditions.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import type { Capabilities } from '../../domain/capabilities.ts'
-import { requestHash, resultHash, segmentHash } from '../../domain/segment.ts'
+import { requestHash, resultHash, segmentHash } from '../../domain/signed-hashes.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, intToFixedBytes, parseHex } from '../../lib/bytes.ts'
 import { addressBytes, keccak256, recoverSigner } from '../../lib/crypto.ts'

@@ -15,7 +15,7 @@ import { bitsOf, bitstringOf, capability, defaultCapabilities } from '../../doma
 import { sentenceOf } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
-import { segmentHash } from '../../domain/segment.ts'
+import { segmentHash } from '../../domain/signed-hashes.ts'
 import type { SoundState } from '../../domain/sound-state.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'

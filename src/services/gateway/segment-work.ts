@@ -9,10 +9,10 @@ import {
   maxRenditionBytes,
   type OrchestratorInfo,
   type RenditionResult,
-  resultHash,
   type TranscodeResult,
 } from '../../domain/segment.ts'
 import { latencyScore } from '../../domain/selection.ts'
+import { resultHash } from '../../domain/signed-hashes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'

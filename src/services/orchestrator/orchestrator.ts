@@ -5,12 +5,11 @@ import {
   type AuthToken,
   type InfoRequest,
   type OrchestratorInfo,
-  requestHash,
   type SegmentData,
-  segmentHash,
   segmentLimitMs,
   type TranscodeResult,
 } from '../../domain/segment.ts'
+import { requestHash, segmentHash } from '../../domain/signed-hashes.ts'
 import type { Payment, PricePerPixel } from '../../domain/ticket.ts'
 import { type Address, keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'

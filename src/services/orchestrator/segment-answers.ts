@@ -5,11 +5,11 @@ import { beyondDeclared, pixelsOfFailure } from '../../domain/failed-work.ts'
 import {
   type AuthToken,
   type RenditionResult,
-  resultHash,
   type SegmentData,
   segmentLimitMs,
   type TranscodeResult,
 } from '../../domain/segment.ts'
+import { resultHash } from '../../domain/signed-hashes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Address, keccak256, type Signer, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'

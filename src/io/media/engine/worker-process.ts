@@ -11,16 +11,7 @@ import type { Launch, Sandbox } from '../sandbox/sandbox.ts'
 import { MediaError } from './media-error.ts'
 import { MessagePipe } from './message-pipe.ts'
 import { type Answer, answers, answersTo, type WorkKind } from './worker-answers.ts'
-
-/** What is asked of a worker process. */
-export interface WorkerRequest {
-  readonly id: number
-  /** Null cancels the request of that id. */
-  readonly task: { readonly kind: WorkKind; readonly payload: unknown } | null
-}
-
-/** The longest reason for a failed request. */
-export const MAX_REASON_CHARS = 10_000
+import { MAX_REASON_CHARS, WORKER_PIPE, type WorkerRequest } from './worker-protocol.ts'
 
 const messageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
@@ -70,8 +61,6 @@ interface Call {
 const KEPT_STDERR_CHARS = 2000
 /** A killed process is gone at once, unless a driver holds it: then it counts as gone after this time. */
 const KILL_LIMIT_MS = 5_000
-/** The pipe on which requests and answers go, as the worker numbers it. */
-export const WORKER_PIPE = 3
 
 /** How a worker process is set up. */
 export interface WorkerSetUp {

@@ -6,12 +6,8 @@ import { isAbort, messageOf } from '../../../lib/errors.ts'
 import { MediaError } from '../engine/media-error.ts'
 import { MessagePipe } from '../engine/message-pipe.ts'
 import type { Answer, WorkKind } from '../engine/worker-answers.ts'
-import {
-  MAX_REASON_CHARS,
-  WORKER_PIPE,
-  type WorkerMessage,
-  type WorkerRequest,
-} from '../engine/worker-process.ts'
+import type { WorkerMessage } from '../engine/worker-process.ts'
+import { MAX_REASON_CHARS, WORKER_PIPE, type WorkerRequest } from '../engine/worker-protocol.ts'
 import type { SealOrder } from '../sandbox/confinement.ts'
 
 /** The kinds of work of a worker process. The signal is aborted when the work is no longer needed. */
