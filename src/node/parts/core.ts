@@ -177,6 +177,6 @@ function newEngine(
   const sandboxes = { sandbox: sandbox?.ofCores, gpuSandbox: sandbox?.ofGpus }
   const offenders = new Offenders({ clock, log: log.child({ part: 'media' }) })
   // A gateway mostly looks at segments, which takes one worker milliseconds; each keeps tens of megabytes.
-  const warm = transcoder ? workers : 1
-  return new MediaEngine({ clock, log, offenders, cores, devices, workers, warm, ...sandboxes })
+  const growsOnDemand = transcoder === null
+  return new MediaEngine({ clock, log, offenders, cores, devices, workers, growsOnDemand, ...sandboxes })
 }

@@ -22,15 +22,20 @@ function gateOf(t: TestContext): { readonly provider: string; open(): void } {
   return { provider: `wait ${path}`, open: () => writeFileSync(path, '') }
 }
 
+test('otherwise all workers start with the engine, those of every GPU', async () => {
+  await using set = await fakedEngine({ workers: 2, gpus: 2 })
+  assert.deepEqual(started(set.engine), [true, true, true, true])
+})
+
 test('one worker does the work that comes in turn', async () => {
-  await using set = await fakedEngine({ workers: 3, warm: 1 })
+  await using set = await fakedEngine({ workers: 3, growsOnDemand: true })
   assert.deepEqual(started(set.engine), [true, false, false])
   for (const session of ['a', 'b', 'c']) assert.equal(await set.done(session), 'cores')
   assert.deepEqual(started(set.engine), [true, false, false])
 })
 
 test('another worker starts for each job that has to wait, as far as there are any', async (t) => {
-  await using set = await fakedEngine({ workers: 3, warm: 1 })
+  await using set = await fakedEngine({ workers: 3, growsOnDemand: true })
   const gate = gateOf(t)
   const first = set.done('a', gate.provider)
   await eventually('the first is busy', () => busy(set.engine)[0]!)
@@ -48,7 +53,7 @@ test('another worker starts for each job that has to wait, as far as there are a
 })
 
 test('a segment of a session that is being worked on starts no worker', async (t) => {
-  await using set = await fakedEngine({ workers: 2, warm: 1 })
+  await using set = await fakedEngine({ workers: 2, growsOnDemand: true })
   const gate = gateOf(t)
   const both = [set.done('a', gate.provider), set.done('a', gate.provider)]
   await eventually('it is busy', () => busy(set.engine)[0]!)
@@ -61,7 +66,7 @@ test('a segment of a session that is being worked on starts no worker', async (t
 test('a worker that cannot be started when it is needed is started again', async (t) => {
   let launches = 0
   await using set = await fakedEngine({
-    ...{ workers: 2, warm: 1 },
+    ...{ workers: 2, growsOnDemand: true },
     launch: (setUp) => {
       if (++launches === 2) throw new Error('spawn EAGAIN')
       return new WorkerProcess(FAKE_WORKER, setUp)

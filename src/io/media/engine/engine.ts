@@ -25,8 +25,8 @@ export interface MediaEngineNeeds {
   readonly log: Log
   /** How many worker processes are kept for each device: as many segments are worked on at once. */
   readonly workers: number
-  /** How many of them start with the engine; each other starts when work first waits for it. Absent: all. */
-  readonly warm?: number
+  /** Whether one starts with the engine, and each other when work first waits for one; otherwise all start at once. */
+  readonly growsOnDemand?: boolean
   /** Cores for all of them together; as many as workers if absent. */
   readonly cores?: number
   /** The GPUs to work on; none for the cores. */
@@ -138,7 +138,8 @@ export class MediaEngine implements Service, Transcoder {
     this.#folder = folder.path
     this.#scope = scope
     scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
-    const first = this.#slots.slice(0, this.#needs.warm).map((slot) => {
+    const warm = this.#needs.growsOnDemand ? this.#slots.slice(0, 1) : this.#slots
+    const first = warm.map((slot) => {
       const worker = slot.launch()
       this.#keep(slot, worker)
       return worker.ready
@@ -282,14 +283,7 @@ export class MediaEngine implements Service, Transcoder {
   /** Starts a worker that was not needed until now, if there is one. */
   #startAnother(): void {
     const slot = this.#slots.find(({ isCold }) => isCold)
-    if (!slot) return
-    let worker: WorkerProcess | null = null
-    try {
-      worker = slot.launch()
-    } catch (error) {
-      this.#log.warn('media worker could not be started, retrying', { error: messageOf(error) })
-    }
-    this.#keep(slot, worker)
+    if (slot) this.#keep(slot, slot.tryLaunch())
   }
 
   #keep(slot: WorkerSlot, worker: WorkerProcess | null): void {

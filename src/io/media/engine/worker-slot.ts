@@ -132,6 +132,16 @@ export class WorkerSlot {
     return worker
   }
 
+  /** Starts a worker; null where that fails, which is logged: `keep` tries again. */
+  tryLaunch(): WorkerProcess | null {
+    try {
+      return this.launch()
+    } catch (error) {
+      this.#needs.log.warn('media worker could not be started, retrying', { error: messageOf(error) })
+      return null
+    }
+  }
+
   /** Replaces the worker whenever it ends, or could not be started, until the engine stops. */
   async keep(first: WorkerProcess | null, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
@@ -148,12 +158,7 @@ export class WorkerSlot {
       const hasWorked = worker !== null && (this.#jobs > 0 || this.#isDue)
       pauseMs = hasWorked ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
       if (!hasWorked) await clock.sleep(pauseMs, signal)
-      try {
-        worker = this.launch()
-      } catch (error) {
-        worker = null
-        log.warn('media worker could not be started, retrying', { error: messageOf(error) })
-      }
+      worker = this.tryLaunch()
     }
   }
 
