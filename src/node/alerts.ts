@@ -35,12 +35,14 @@ export function alertsOf(
     // One that keeps no tickets cannot tell when one of the cluster's is about to expire.
     ...{ rank: duties.keepsTickets ? 1 : 0, isWatched: false },
   }
+  // What was told before a restart is over only after a while without it, which begins once all services work.
+  const startMs = env.clock.now()
   const kept = new Map<AlertKeeping, readonly KeptAlert[]>()
   return new Alerts(
     { node: `${node} ${[...settings.roles].join('+')}`, targets },
     {
       ...{ clock: env.clock, log: env.log.child({ part: 'alerts' }) },
-      look: () => facts.read(),
+      look: async () => ({ ...(await facts.read()), sinceMs: env.clock.now() - startMs }),
       send: sendAlert,
       records: hasStore
         ? {
