@@ -112,17 +112,15 @@ test('every room of src imports only what it may', () => {
 })
 
 test('what runs in browsers is made of modules that need no Node.js', () => {
-  const { files, libraries } = neededBy('src/console/')
+  const { files, outside } = neededBy('src/console/')
   assert.ok(files.has('src/commands/status/problems.ts'))
-  assert.deepEqual(
-    [...libraries].filter((name) => name.startsWith('node:')),
-    [],
-  )
+  assert.deepEqual(outside.filter(({ target }) => target.startsWith('node:')).map(sentence), [])
 })
 
 test('a media worker, which reads streams of strangers, holds no library but those of media and system calls', () => {
-  const { libraries } = neededBy('src/io/media/worker/')
-  assert.deepEqual([...libraries].filter((name) => !name.startsWith('node:')).sort(), ['koffi', 'node-av'])
+  const { outside } = neededBy('src/io/media/worker/')
+  const libraries = outside.map(({ target }) => packageOf(target)).filter((name) => !name.startsWith('node:'))
+  assert.deepEqual([...new Set(libraries)].sort(), ['koffi', 'node-av'])
 })
 
 test('the rooms of services form no circle at run time', () => {
@@ -240,22 +238,21 @@ function sentence({ file, target, typesOnly }: Import): string {
   return `${file} may not import ${target}${typesOnly ? ' (types)' : ''}`
 }
 
-/** The files of src that those in a folder load at run time, themselves included, and the libraries; `node:` for those of Node.js. */
+/** The files of src that those in a folder load at run time, themselves included, and what they import from outside src. */
 function neededBy(folder: string): {
   readonly files: ReadonlySet<string>
-  readonly libraries: ReadonlySet<string>
+  readonly outside: readonly Import[]
 } {
   const files = new Set(imports.map(({ file }) => file).filter((file) => file.startsWith(folder)))
-  const libraries = new Set<string>()
+  const outside: Import[] = []
   // The set grows while it is gone through.
   for (const from of files) {
-    for (const { file, target, typesOnly } of imports) {
-      if (file !== from || typesOnly) continue
-      if (target.startsWith('src/')) files.add(target)
-      else libraries.add(packageOf(target))
+    for (const one of imports.filter(({ file, typesOnly }) => file === from && !typesOnly)) {
+      if (one.target.startsWith('src/')) files.add(one.target)
+      else outside.push(one)
     }
   }
-  return { files, libraries }
+  return { files, outside }
 }
 
 function importsOf(file: string): Import[] {

@@ -51,7 +51,7 @@ export interface RtmpConnectionNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  /** Adds `change` to the bytes that all connections hold; `own` is this one's share. False if there is no room. */
+  /** Adds `change` to the bytes held by all connections, of which this one holds `own`. Returns false beyond the limit. */
   readonly held: (change: number, own: number) => boolean
   /** The same for bytes that the client has not read. */
   readonly unsent: (change: number) => boolean

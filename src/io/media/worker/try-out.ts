@@ -57,11 +57,10 @@ const samples: readonly Sample[] = [
 
 const SIDE = 146
 const FRAMES = 5
-/**
- * Renditions at once: a GPU makes as many as those of the network's nodes do in their own test (transcoding.md §5.2), since
- * its driver bounds them; on the cores one shows as much as several.
- */
-const RENDITIONS = { gpu: 4, cores: 1 }
+/** As many renditions as the network's nodes make in their own test (transcoding.md §5.2): drivers of GPUs bound them. */
+const RENDITIONS = 4
+/** On the cores one shows as much as several. */
+const RENDITIONS_ON_CORES = 1
 const DEADLINE_MS = 10_000
 
 /**
@@ -91,22 +90,21 @@ export async function tryOut(device: string | null): Promise<MediaAbilities> {
     for (const codec of ['h264', 'h265'] as const) {
       using encoding = new CudaDevice({ decodes, encodes: [codec] })
       try {
-        await makeRenditions(source, encoding, { codec, count: RENDITIONS.gpu })
+        await makeRenditions(source, encoding, codec)
         encodes.push(codec)
       } catch (error) {
         if (codec === 'h264') encoderFault = messageOf(error)
       }
     }
   }
-  const onCores = { codec: 'h265', count: RENDITIONS.cores } as const
-  if (await makeRenditions(source, cpu, onCores).then(Boolean, () => false))
+  if (await makeRenditions(source, cpu, 'h265', RENDITIONS_ON_CORES).then(Boolean, () => false))
     capabilities.push(capability.hevcEncode)
   return { device, capabilities: capabilities.sort((a, b) => a - b), decodes, encodes, encoderFault }
 }
 
 /** Runs a little of everything, so that the code is compiled before a stream's first segment. */
 export async function warmUp(device: Device): Promise<void> {
-  await makeRenditions(await makeSample(samples[0]!), device, { codec: 'h264', count: RENDITIONS.gpu })
+  await makeRenditions(await makeSample(samples[0]!), device, 'h264')
 }
 
 /** Null if it fails. */
@@ -127,8 +125,8 @@ async function tryDecoding(source: Uint8Array, device: Device): Promise<{ isOnDe
       }
     },
   }
-  const count = device === cpu ? RENDITIONS.cores : RENDITIONS.gpu
-  return await makeRenditions(source, watched, { codec: 'h264', count }).then(
+  const count = device === cpu ? RENDITIONS_ON_CORES : RENDITIONS
+  return await makeRenditions(source, watched, 'h264', count).then(
     () => ({ isOnDevice }),
     () => null,
   )
@@ -138,10 +136,11 @@ async function tryDecoding(source: Uint8Array, device: Device): Promise<{ isOnDe
 async function makeRenditions(
   source: Uint8Array,
   device: Device,
-  { codec, count }: { readonly codec: VideoCodec; readonly count: number },
+  encoder: VideoCodec,
+  count = RENDITIONS,
 ): Promise<true> {
   const profile: Profile = {
-    ...{ name: 'trial', width: SIDE, height: SIDE, bitrate: 1_000_000, fps: 0, fpsDen: 0, encoder: codec },
+    ...{ name: 'trial', width: SIDE, height: SIDE, bitrate: 1_000_000, fps: 0, fpsDen: 0, encoder },
     ...{ format: 'mpegts', profile: 'none', gopMs: 0, quality: 0, colorDepth: 0, chromaFormat: '420' },
   }
   const request = {
